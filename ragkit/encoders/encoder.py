@@ -1,7 +1,7 @@
 """What an encoder is to the rest of ragkit: texts in, vectors out, and a passport that names it."""
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,11 @@ class Encoder(Protocol):
 
     @property
     def similarity(self) -> Similarity: ...
+
+    @property
+    def tokenizer(self) -> Any:
+        """The transformers tokenizer of the passage tower, for splitting by tokens."""
+        ...
 
     def encode_questions(self, questions: Sequence[str]) -> Vectors:
         """Vectors of shape (len(questions), dimension), float32, C-contiguous."""

