@@ -1,0 +1,237 @@
+"""The one training loop, on accelerate, that every recipe shares."""
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from ragkit.errors import RagkitError
+from ragkit.training.checkpoint import (
+    Progress,
+    load_best,
+    load_checkpoint,
+    save_best,
+    save_checkpoint,
+)
+from ragkit.training.curves import draw_curves
+from ragkit.training.half_precision import HalfPrecision
+from ragkit.training.recipe import Event, LoopSettings, OnEvent, Recipe, TrainingResult
+
+
+def train(
+    recipe: Recipe,
+    out: Path,
+    settings: LoopSettings | None = None,
+    on_event: OnEvent | None = None,
+    fingerprint: Any = None,
+) -> TrainingResult:
+    """Trains `recipe.model`, resuming where `out` holds a checkpoint, and leaves its best weights in it.
+
+    Every random number follows from (seed, step), so a run that was killed and resumed ends with the
+    weights of one that was not. In `out`: `checkpoint/`, `best.safetensors`, `log.jsonl`,
+    `curve.png`.
+
+    Args:
+        fingerprint: what else, next to the settings, must be the same to resume (data, sizes); JSON.
+
+    Raises:
+        RagkitError: if `out` holds a run with other settings, there is nothing to train on, or the loss
+            is no longer a number.
+    """
+    return _Run(recipe, out, settings or LoopSettings(), on_event, fingerprint).run()
+
+
+def learning_rate_factor(step: int, total: int, warm_up: float) -> float:
+    """Linear warm-up, then linear decay: the factor of the step numbered `step` (from 0) of `total`."""
+    rising = max(1, round(total * warm_up))
+    if step < rising:
+        return (step + 1) / rising
+    return max(0.0, (total - step) / max(1, total - rising))
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 matrices natively (emulation would be slower than fp32)."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
+
+
+class _Run:
+    def __init__(
+        self, recipe: Recipe, out: Path, settings: LoopSettings, on_event: OnEvent | None, fingerprint: Any
+    ) -> None:
+        self.recipe, self.out, self.settings = recipe, out, settings
+        self.best = out / "best.safetensors"
+        self.on_event = on_event or (lambda event: None)
+        own = json.dumps([asdict(settings), fingerprint], sort_keys=True, default=str)
+        self.fingerprint = hashlib.sha256(own.encode()).hexdigest()[:16]
+        self.accelerator = Accelerator()
+        self.half = _in_bf16(settings, self.accelerator.device)
+        self.model: nn.Module = HalfPrecision(recipe.model) if self.half else recipe.model
+        self.optimizer = torch.optim.AdamW(_groups(recipe, settings), lr=settings.learning_rate, fused=True)
+        self.progress = Progress()
+        self.total = 0
+        self.window: list[dict[str, float]] = []
+
+    def run(self) -> TrainingResult:
+        torch.manual_seed(self.settings.seed)
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.model.to(self.accelerator.device)
+        found = load_checkpoint(self.out / "checkpoint", self.recipe.model, self.optimizer, self.fingerprint)
+        self.progress = found or Progress()
+        self.total = self._plan()
+        began = self.progress.step
+        self._emit({"event": "start", "step": began, "total": self.total, "resumed": began > 0})
+        stopped = self._loop()
+        if self.progress.best_score is None or self.progress.scores.get("step") != self.progress.step:
+            self._validate()
+        self.accelerator.wait_for_everyone()
+        scores = load_best(self.best, self.recipe.model)
+        per_epoch = max(1, self.total) / max(1e-9, self._epochs_planned)
+        result = TrainingResult(
+            self.best, self.progress.step, self.progress.step / per_epoch, scores, stopped
+        )
+        self._emit({"event": "done", "step": result.steps, "scores": result.scores, "stopped_early": stopped})
+        return result
+
+    def _plan(self) -> int:
+        self._batches_per_step = self.settings.accumulate * self.accelerator.num_processes
+        per_epoch = len(self.recipe.batches(0)) / self._batches_per_step
+        if per_epoch == 0:
+            raise RagkitError("nothing to train on: the training data gave no batch")
+        total = self.settings.max_steps or math.ceil(per_epoch * self.settings.epochs)
+        self._epochs_planned = total / per_epoch
+        return total
+
+    def _loop(self) -> bool:
+        saved_at = time.monotonic()
+        last = time.monotonic()
+        stream = self._stream()
+        while self.progress.step < self.total:
+            self._optimise([next(stream) for _ in range(self._batches_per_step)])
+            now = time.monotonic()
+            self.progress.seconds += now - last
+            last = now
+            step = self.progress.step
+            if step % self.settings.log_every == 0 or step == self.total:
+                self._log_window()
+            if step % self.settings.validate_every == 0 or step == self.total:
+                self._validate()
+            stop = bool(self.settings.patience) and (
+                self.progress.validations_since_best >= self.settings.patience
+            )
+            if stop or step == self.total or now - saved_at > 60 * self.settings.checkpoint_minutes:
+                self._save()
+                saved_at = time.monotonic()
+            if stop:
+                return True
+        return False
+
+    def _stream(self) -> Iterator[Any]:
+        while True:
+            batches = self.recipe.batches(self.progress.epoch)
+            while self.progress.batch < len(batches):
+                self.progress.batch += 1
+                yield batches[self.progress.batch - 1]
+            self.progress.epoch, self.progress.batch = self.progress.epoch + 1, 0
+
+    def _optimise(self, batches: list[Any]) -> None:
+        step = self.progress.step
+        # Reseeding makes each step a function of (seed, step): no generator state has to be stored.
+        torch.manual_seed(self.settings.seed * 1_000_003 + step)
+        factor = learning_rate_factor(step, self.total, self.settings.warm_up)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate * group["scale"] * factor
+        self.model.train()
+        sums: dict[str, float] = {}
+        own = batches[self.accelerator.process_index :: self.accelerator.num_processes]
+        for batch in own:
+            values = self.recipe.step(self.model, batch)
+            self.accelerator.backward(values["loss"] / len(own))
+            for name, value in values.items():
+                sums[name] = sums.get(name, 0.0) + float(value.detach()) / len(own)
+        self._average_gradients()
+        if not math.isfinite(sums["loss"]):
+            raise RagkitError(f"the loss became {sums['loss']} at step {step}: lower the learning rate")
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.max_gradient_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.progress.step += 1
+        self.window.append(sums | {"gradient_norm": float(norm)})
+
+    def _average_gradients(self) -> None:
+        """Several processes (`accelerate launch`) each took their share of the batches of this step."""
+        if self.accelerator.num_processes == 1:
+            return
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in trained])
+        flat = self.accelerator.reduce(flat, "mean")
+        for parameter, part in zip(trained, flat.split([p.numel() for p in trained]), strict=True):
+            parameter.grad = part.view_as(parameter)
+
+    def _log_window(self) -> None:
+        mean = {name: sum(row[name] for row in self.window) / len(self.window) for name in self.window[0]}
+        self.window.clear()
+        rate = self.optimizer.param_groups[0]["lr"]
+        self._emit(
+            {"event": "step", "step": self.progress.step, "total": self.total, "epoch": self.progress.epoch}
+            | {"learning_rate": rate, "seconds": round(self.progress.seconds, 1)}
+            | {name: round(value, 5) for name, value in mean.items()}
+        )
+
+    def _validate(self) -> None:
+        self.model.eval()
+        with torch.no_grad():
+            scores = self.recipe.validate(self.model)
+        score = scores[self.recipe.best_metric] * (-1 if self.recipe.best_metric == "loss" else 1)
+        better = self.progress.best_score is None or score > self.progress.best_score
+        self.progress.validations_since_best = 0 if better else self.progress.validations_since_best + 1
+        self.progress.scores = scores | {"step": float(self.progress.step)}
+        if better:
+            self.progress.best_score, self.progress.best_step = score, self.progress.step
+        if better and self.accelerator.is_main_process:
+            save_best(self.best, self.recipe.model, scores | {"step": self.progress.step})
+        self._emit({"event": "validate", "step": self.progress.step, "best": better} | scores)
+
+    def _save(self) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        optimizer: torch.optim.Optimizer = self.optimizer
+        save_checkpoint(
+            self.out / "checkpoint", self.recipe.model, optimizer, self.progress, self.fingerprint
+        )
+        draw_curves(self.out / "log.jsonl", self.out / "curve.png")
+        self._emit({"event": "checkpoint", "step": self.progress.step})
+
+    def _emit(self, event: Event) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        with (self.out / "log.jsonl").open("a") as file:
+            file.write(json.dumps(event) + "\n")
+        self.on_event(event)
+
+
+def _in_bf16(settings: LoopSettings, device: torch.device) -> bool:
+    return computes_bf16(device) if settings.precision == "auto" else settings.precision == "bf16"
+
+
+def _groups(recipe: Recipe, settings: LoopSettings) -> list[dict[str, Any]]:
+    """Parameters by (learning rate scale, decay or none): biases and norms are not decayed."""
+    groups: dict[tuple[float, bool], list[Tensor]] = {}
+    for name, parameter in recipe.model.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((recipe.learning_rate_scale(name), parameter.ndim > 1), []).append(parameter)
+    if not groups:
+        raise RagkitError("nothing to train: every parameter of the model is frozen")
+    return [
+        {"params": tensors, "scale": scale, "weight_decay": settings.weight_decay if decays else 0.0}
+        for (scale, decays), tensors in groups.items()
+    ]

