@@ -10,14 +10,14 @@ import numpy as np
 from ragkit.encoders.batches import token_budget_batches
 from ragkit.encoders.encoder import Similarity, Vectors
 from ragkit.encoders.hashing import hash_json, hash_tokenizer, hash_weights
-from ragkit.encoders.hub import model_folder
+from ragkit.encoders.hub import first_line, model_folder
 from ragkit.encoders.passport import CANARY_PASSAGES, CANARY_QUESTIONS, Passport
 from ragkit.encoders.sentence import TOKENS_A_BATCH
 from ragkit.errors import RagkitError
 
 
 class DprEncoder:
-    """A `DPRQuestionEncoder` and a `DPRContextEncoder` checkpoint, each a folder or hub id with its tokenizer.
+    """A `DPRQuestionEncoder` and a `DPRContextEncoder` checkpoint, each a folder or hub id.
 
     A question is [CLS] question [SEP]; a passage [CLS] title [SEP] text [SEP], all of segment 0 as the towers
     were trained; its vector is the pooler's output, and the score of a pair the inner product (equation 1).
@@ -77,20 +77,31 @@ class Tower:
 
     def __init__(self, model_class: Any, spec: str | Path) -> None:
         import torch
-        from transformers import AutoTokenizer
+        from transformers import AutoConfig, AutoTokenizer
         from transformers.utils import logging as transformers_logging
 
         folder = model_folder(spec)
         transformers_logging.disable_progress_bar()
         try:
+            model_type = AutoConfig.from_pretrained(folder, local_files_only=True).model_type
+            if model_type != "dpr":
+                raise RagkitError(f"{spec} is a {model_type} model, not a DPR checkpoint")
             self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            model = model_class.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+            model, loading = model_class.from_pretrained(
+                folder,
+                local_files_only=True,
+                use_safetensors=True,
+                dtype=torch.float32,
+                output_loading_info=True,
             )
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            raise RagkitError(f"{spec} does not load as {model_class.__name__}: {error}".splitlines()[0]) from error
-        if model.config.model_type != "dpr":
-            raise RagkitError(f"{spec} is a {model.config.model_type} model, not a DPR checkpoint")
+            reason = first_line(error)
+            raise RagkitError(f"{spec} does not load as a {model_class.__name__}: {reason}") from error
+        if loading["missing_keys"]:
+            raise RagkitError(
+                f"{spec} holds no {model_class.__name__}: the order is dpr:QUESTION,CONTEXT "
+                f"(missing: {sorted(loading['missing_keys'])[0]} and {len(loading['missing_keys']) - 1} more)"
+            )
         self.model = model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
         self.limit = min(int(model.config.max_position_embeddings), int(self.tokenizer.model_max_length))
         self.dimension = int(model.config.projection_dim or model.config.hidden_size)
@@ -107,6 +118,7 @@ class Tower:
         lengths = [len(one["input_ids"]) for one in tokens]
         with torch.inference_mode():
             for batch in token_budget_batches(lengths, TOKENS_A_BATCH):
-                padded = self.tokenizer.pad([tokens[i] for i in batch], return_tensors="pt").to(self.model.device)
-                vectors[batch] = self.model(**padded).pooler_output.float().cpu().numpy()
+                padded = self.tokenizer.pad([tokens[i] for i in batch], return_tensors="pt")
+                output = self.model(**padded.to(self.model.device))
+                vectors[batch] = output.pooler_output.cpu().numpy()
         return vectors

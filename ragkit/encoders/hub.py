@@ -53,24 +53,21 @@ def _snapshot(repository: str) -> Path:
             return cached
     except LocalEntryNotFoundError:
         pass
-    advice = "give a folder that holds the model, or leave the option out for the packaged model"
+    absent = f"no model {repository!r}: no such folder, not in the hub's cache"
+    advice = "give a folder that holds the model, or leave the option out for the packaged one"
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
-        raise RagkitError(
-            f"no model {repository!r}: no such folder, not in the hub's cache, and HF_HUB_OFFLINE is set; {advice}"
-        )
+        raise RagkitError(f"{absent}, and HF_HUB_OFFLINE is set; {advice}")
     try:
         return Path(snapshot_download(repository, allow_patterns=SAFE_FILES, etag_timeout=5))
     except GatedRepoError as error:
         raise RagkitError(
-            f"the hub gives {repository!r} only to those who accepted its terms: do so there, then `hf auth login`"
+            f"the hub gives {repository!r} only to those who accepted its terms: do so there, "
+            "then log in with `hf auth login`"
         ) from error
     except RepositoryNotFoundError as error:
-        raise RagkitError(f"no model {repository!r}: no such folder, and none on the hub; {advice}") from error
+        raise RagkitError(f"{absent}, and not on the hub; {advice}") from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise RagkitError(
-            f"no model {repository!r}: no such folder, not in the hub's cache, and the hub is out of reach "
-            f"({type(error).__name__}); {advice}"
-        ) from error
+        raise RagkitError(f"{absent}, and the hub is out of reach; {advice}") from error
 
 
 def _refuse_pickles(folder: Path) -> Path:
@@ -82,3 +79,8 @@ def _refuse_pickles(folder: Path) -> Path:
                     "save the model anew with save_pretrained() where you trust it"
                 )
     return folder
+
+
+def first_line(error: Exception) -> str:
+    """What an exception of another library says, on one line."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

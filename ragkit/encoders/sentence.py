@@ -10,7 +10,7 @@ import numpy as np
 from ragkit.encoders.batches import token_budget_batches
 from ragkit.encoders.encoder import Similarity, Vectors
 from ragkit.encoders.hashing import hash_json, hash_tokenizer, hash_weights
-from ragkit.encoders.hub import model_folder
+from ragkit.encoders.hub import first_line, model_folder
 from ragkit.encoders.passport import CANARY_PASSAGES, CANARY_QUESTIONS, Passport
 from ragkit.errors import RagkitError
 
@@ -45,12 +45,11 @@ class SentenceEncoder:
                 model_kwargs={"dtype": torch.float32, "use_safetensors": True},
             )
         except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise RagkitError(f"{self.name} does not load as an encoder: {reason}") from error
+            raise RagkitError(f"{self.name} does not load as an encoder: {first_line(error)}") from error
         similarity = str(self.model.similarity_fn_name)
         if similarity not in SIMILARITIES:
             raise RagkitError(
-                f"{self.name} compares vectors by {similarity} distance; ragkit indexes cosine and dot product"
+                f"{self.name} compares vectors by {similarity} distance: ragkit takes cosine and dot product"
             )
         self._similarity = SIMILARITIES[similarity]
 
@@ -71,7 +70,8 @@ class SentenceEncoder:
         return self._encode(self.model.encode_query, questions)
 
     def encode_passages(self, passages: Sequence[tuple[str, str]]) -> Vectors:
-        return self._encode(self.model.encode_document, [f"{title} {text}".strip() for title, text in passages])
+        texts = [f"{title} {text}".strip() for title, text in passages]
+        return self._encode(self.model.encode_document, texts)
 
     def passport(self) -> Passport:
         return self._passport
