@@ -1,0 +1,241 @@
+"""FAISS as a `VectorIndex`: any factory string, under caller-given ids, with exact filters and deletion.
+
+The engine proper sits inside an `IDMap2`. Its own positions count vectors in the order of their adding; the id map
+translates. A removed vector leaves the engine where the engine can shift its codes (Flat, PQ, SQ, RaBitQ); where
+it cannot (IVF, HNSW, ...) the id map says -1 at its position and no search ever returns it.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+
+from ragkit.errors import RagkitError
+from ragkit.index.vector_index import Ids, Scores
+
+Vectors = npt.NDArray[np.float32]
+
+REMOVED = -1
+SCORED_DIRECTLY = 10_000
+"""Up to this many allowed vectors are all scored: exact, and faster than walking a graph past the others."""
+CHUNK = 16_384
+TRAINING_ROWS = 65_536
+TRAINING_ROWS_PER_LIST = 64
+
+
+def training_rows(factory: str) -> int:
+    """How many vectors the engine's training can make use of: k-means wants 39 to 256 a list."""
+    lists = [int(n) for n in re.findall(r"IVF(\d+)", factory)]
+    return max(TRAINING_ROWS, TRAINING_ROWS_PER_LIST * max(lists, default=0))
+
+
+class FaissIndex:
+    """Maximum inner product search with FAISS (Douze et al., "The Faiss library", 2024)."""
+
+    def __init__(self, dimension: int, factory: str, search: Mapping[str, int] | None = None):
+        """`search`: FAISS parameters by name (`nprobe`, `efSearch`, `k_factor_rf`), kept in the saved file.
+
+        Raises RagkitError where FAISS does not know the factory string or a parameter.
+        """
+        self.factory = factory
+        try:
+            engine = faiss.index_factory(
+                dimension, re.sub(r"^IDMap2?,|,IDMap2?$", "", factory), faiss.METRIC_INNER_PRODUCT
+            )
+            for name, value in (search or {}).items():
+                faiss.ParameterSpace().set_index_parameter(engine, name, value)
+        except RuntimeError as error:
+            raise RagkitError(
+                f"FAISS cannot make an index {factory!r} with {dict(search or {})} for inner products in {dimension} "
+                f"dimensions ({_reason(error)}): try auto, flat, hnsw, or a factory string such as IVF256,PQ48"
+            ) from error
+        self._own(faiss.IndexIDMap2(engine), loaded_from=None)
+        _accept_small_samples(self._engine)
+
+    def build(self, vectors: Vectors, ids: Ids) -> None:
+        """Trains on the vectors where the engine needs it, then adds them. (n, d), (n,).
+
+        Raises RagkitError where there are fewer vectors than the engine needs for its training.
+        """
+        if len(vectors):
+            try:
+                self._index.train(np.ascontiguousarray(vectors))
+            except RuntimeError as error:
+                raise RagkitError(
+                    f"{len(vectors)} passages are too few to train a FAISS index {self.factory!r} "
+                    f"({_reason(error)}): use auto or flat"
+                ) from error
+        self.add(vectors, ids)
+
+    def add(self, vectors: Vectors, ids: Ids) -> None:
+        """(n, d), (n,). Ids must be new. Raises RagkitError where the engine takes no more vectors."""
+        if not len(vectors):
+            return
+        self._unmap()
+        try:
+            self._index.add_with_ids(np.ascontiguousarray(vectors), ids)
+        except RuntimeError as error:
+            raise RagkitError(f"FAISS cannot add to an index {self.factory!r}: {_reason(error)}") from error
+        self._own(self._index, loaded_from=None)
+
+    def remove(self, ids: Ids) -> int:
+        """Removes what is there of `ids` and returns how many that were."""
+        positions = self._positions(ids)
+        if not len(positions):
+            return 0
+        self._unmap()
+        if isinstance(self._engine, faiss.IndexFlatCodes):
+            self._index.remove_ids(self._ids[positions])
+        else:
+            left = self._ids.copy()
+            left[positions] = REMOVED
+            faiss.copy_array_to_vector(left, self._index.id_map)
+            self._index.construct_rev_map()
+        self._own(self._index, loaded_from=None)
+        return len(positions)
+
+    def search(self, vectors: Vectors, k: int, allowed: Ids | None = None) -> tuple[Scores, Ids]:
+        """The k best ids a query, best first: (q, k) scores and ids, padded with -inf and -1.
+
+        With `allowed`, only those ids are considered, and min(k, len(allowed)) of them come back, whatever the
+        engine. Raises RagkitError where the vectors have another dimension than the index.
+        """
+        if vectors.shape[1] != self._index.d:
+            raise RagkitError(f"vectors of {vectors.shape[1]} dimensions, but the index has {self._index.d}")
+        vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+        scores = np.full((len(vectors), k), -np.inf, dtype=np.float32)
+        ids: Ids = np.full((len(vectors), k), -1, dtype=np.int64)
+        positions = self._live if allowed is None else self._positions(allowed)
+        wanted = min(k, len(positions))
+        if not wanted or not len(vectors):
+            return scores, ids
+        if len(positions) == len(self._ids):
+            found = self._search_engine(vectors, wanted, None)
+        elif allowed is not None and len(positions) <= SCORED_DIRECTLY:
+            found = self._search_all(vectors, wanted, positions)
+        else:
+            found = self._search_engine(vectors, wanted, positions)
+        short = np.flatnonzero((found[1] < 0).any(axis=1))
+        if len(short):  # a graph or too few lists did not lead to enough of them
+            found[0][short], found[1][short] = self._search_all(vectors[short], wanted, positions)
+        scores[:, :wanted], ids[:, :wanted] = found[0], self._ids[found[1]]
+        return scores, ids
+
+    def save(self, path: Path) -> None:
+        """Raises OSError where the file cannot be written."""
+        try:
+            faiss.write_index(self._index, str(path))
+        except RuntimeError as error:
+            raise OSError(f"{path}: {_reason(error)}") from error
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Memory-maps what FAISS can map. Raises RagkitError where FAISS cannot read the file."""
+        index = cls.__new__(cls)
+        index.factory = path.name
+        index._own(_read(path, faiss.IO_FLAG_MMAP_IFC), loaded_from=path)
+        return index
+
+    @property
+    def ids(self) -> Ids:
+        """The ids that a search can return, in no order."""
+        return self._ids[self._live]
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def _own(self, index: Any, loaded_from: Path | None) -> None:
+        self._index = index
+        self._mapped_from = loaded_from
+        self._engine = faiss.downcast_index(index.index)
+        self._ids: Ids = faiss.vector_to_array(index.id_map)
+        self._live: Ids = np.flatnonzero(self._ids != REMOVED)
+        self._order = self._live[np.argsort(self._ids[self._live], kind="stable")]
+        self._sorted_ids = self._ids[self._order]
+
+    def _unmap(self) -> None:
+        """Reads a memory-mapped index into memory: only there can it change."""
+        if self._mapped_from is not None:
+            self._own(_read(self._mapped_from, 0), loaded_from=None)
+
+    def _positions(self, ids: Ids) -> Ids:
+        """Positions of those of `ids` that are there."""
+        if not len(self._order):
+            return self._order
+        at = np.minimum(np.searchsorted(self._sorted_ids, ids), len(self._order) - 1)
+        return np.unique(self._order[at[self._sorted_ids[at] == ids]])
+
+    def _search_engine(self, vectors: Vectors, k: int, positions: Ids | None) -> tuple[Scores, Ids]:
+        """By FAISS's own search. All -1 where the engine cannot select."""
+        if positions is None:
+            return self._engine.search(vectors, k)
+        try:
+            return self._engine.search(vectors, k, params=_selecting(self._engine, self._selector(positions)))
+        except RuntimeError:
+            shape = (len(vectors), k)
+            return np.full(shape, -np.inf, dtype=np.float32), np.full(shape, -1, dtype=np.int64)
+
+    def _search_all(self, vectors: Vectors, k: int, positions: Ids) -> tuple[Scores, Ids]:
+        """By scoring every one of `positions`."""
+        ivf = faiss.try_extract_index_ivf(self._engine)
+        if ivf is not None and not isinstance(self._engine, faiss.IndexRefine):
+            parameters = _selecting(self._engine, self._selector(positions), nprobe=ivf.nlist)
+            return self._engine.search(vectors, k, params=parameters)
+        scores = np.empty((len(vectors), 0), dtype=np.float32)
+        best: Ids = np.empty((len(vectors), 0), dtype=np.int64)
+        for at in range(0, len(positions), CHUNK):
+            chunk = positions[at : at + CHUNK]
+            scores = np.hstack([scores, vectors @ self._engine.reconstruct_batch(chunk).T])
+            best = np.hstack([best, np.broadcast_to(chunk, (len(vectors), len(chunk)))])
+            order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+            scores, best = np.take_along_axis(scores, order, axis=1), np.take_along_axis(best, order, axis=1)
+        return scores, best
+
+    def _selector(self, positions: Ids) -> Any:
+        allowed = np.zeros(len(self._ids), dtype=np.bool_)
+        allowed[positions] = True
+        return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+
+
+def _selecting(engine: Any, selector: Any, nprobe: int | None = None) -> Any:
+    """Search parameters that keep the engine's own settings and add the selector, through all its layers."""
+    engine = faiss.downcast_index(engine)
+    if isinstance(engine, faiss.IndexPreTransform):
+        return faiss.SearchParametersPreTransform(index_params=_selecting(engine.index, selector, nprobe))
+    if isinstance(engine, faiss.IndexRefine):
+        return faiss.IndexRefineSearchParameters(
+            k_factor=engine.k_factor, base_index_params=_selecting(engine.base_index, selector, nprobe)
+        )
+    if isinstance(engine, faiss.IndexIVF):
+        kind = faiss.IVFPQSearchParameters if isinstance(engine, faiss.IndexIVFPQ) else faiss.SearchParametersIVF
+        return kind(sel=selector, nprobe=nprobe or engine.nprobe)
+    if isinstance(engine, faiss.IndexHNSW):
+        return faiss.SearchParametersHNSW(sel=selector, efSearch=engine.hnsw.efSearch)
+    return faiss.SearchParameters(sel=selector)
+
+
+def _accept_small_samples(engine: Any) -> None:
+    """Keeps k-means from printing a warning to the terminal for every quantiser of a small corpus."""
+    for part in (engine, faiss.try_extract_index_ivf(engine)):
+        for clustering in (getattr(part, "cp", None), getattr(getattr(part, "pq", None), "cp", None)):
+            if clustering is not None:
+                clustering.min_points_per_centroid = 1
+
+
+def _read(path: Path, flags: int) -> Any:
+    try:
+        index = faiss.read_index(str(path), flags)
+    except RuntimeError as error:
+        raise RagkitError(f"{path} is damaged ({_reason(error)}): build the index again") from error
+    if not isinstance(index, faiss.IndexIDMap2):
+        raise RagkitError(f"{path} is damaged (no id map in it): build the index again")
+    return index
+
+
+def _reason(error: RuntimeError) -> str:
+    """FAISS's message without the C++ signature before it."""
+    return str(error).split("Error: ")[-1].replace("\n", " ").strip()

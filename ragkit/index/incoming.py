@@ -1,0 +1,63 @@
+"""What comes into an index: sources to documents, documents to passages."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ragkit.corpus.document import Document, Passage
+from ragkit.index.events import Event, OnEvent, WriteReport
+
+if TYPE_CHECKING:
+    from ragkit.corpus.splitting import Splitting
+
+Sources = str | Path | Sequence[str | Path] | Iterable[Document]
+"""Where documents come from: what `read_documents` takes, or documents as they are."""
+
+EVENT_EVERY = 100
+
+
+def incoming(
+    sources: Sources, strict: bool, report: WriteReport, on_event: OnEvent | None
+) -> Iterator[Document]:
+    """Document by document, telling `on_event`; what cannot be read goes to `report.skipped`."""
+    count = 0
+    for count, document in enumerate(_documents(sources, strict, report), 1):
+        if on_event is not None and count % EVENT_EVERY == 1:
+            on_event(Event("reading", count - 1, None, "documents"))
+        yield document
+    if on_event is not None:
+        on_event(Event("reading", count, count, "documents"))
+
+
+def cut(document: Document, splitting: "Splitting | None", tokenizer: Any) -> list[Passage]:
+    """The document's passages; `tokenizer` serves a splitting by tokens."""
+    from ragkit.corpus.splitting import Splitting, split
+
+    return split(document, splitting or Splitting(), tokenizer)
+
+
+def named(sources: Sources, report: WriteReport) -> str:
+    """The sources in an error message, with what was skipped of them."""
+    if isinstance(sources, str | Path):
+        text = str(sources)
+    elif isinstance(sources, Sequence) and all(isinstance(source, str | Path) for source in sources):
+        text = ", ".join(map(str, sources)) or "no sources"
+    else:
+        text = "the documents given"
+    if report.skipped:
+        text += f" ({len(report.skipped)} skipped, the first: {report.skipped[0]})"
+    return text
+
+
+def _documents(sources: Sources, strict: bool, report: WriteReport) -> Iterator[Document]:
+    if isinstance(sources, str | Path):
+        sources = [sources]
+    items = iter(sources)
+    first = next(items, None)
+    if isinstance(first, Document):
+        return chain([first], items)  # type: ignore[list-item]
+    from ragkit.corpus.sources import read_documents
+
+    given: list[str | Path] = [] if first is None else [first, *items]  # type: ignore[list-item]
+    return read_documents(given, strict=strict, on_skip=report.skipped.append) if given else iter(())

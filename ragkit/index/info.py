@@ -1,0 +1,63 @@
+"""What an index holds and what it takes up."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ragkit.index.generations import Generation
+from ragkit.index.manifest import Counts
+from ragkit.index.writing import CACHE, VECTORS
+
+
+@dataclass(frozen=True)
+class IndexInfo:
+    """All sizes in bytes, all times in seconds."""
+
+    path: Path
+    generation: int
+    created: str
+    ragkit: str
+    encoder: str
+    dimension: int
+    similarity: str
+    splitting: dict[str, Any] | None
+    index: str
+    factory: str
+    search: dict[str, int]
+    lexical: bool
+    counts: Counts
+    size: int
+    """Of the generation: texts, vectors and lexical index; the cache is apart."""
+    vector_size: int
+    bytes_a_vector: float
+    """Of the vector engine's file, a live passage."""
+    cache_size: int
+    seconds: dict[str, float]
+    """What writing this generation took, by stage."""
+
+
+def describe(generation: Generation) -> IndexInfo:
+    """Reads the manifest and the sizes of the cache's files."""
+    manifest = generation.manifest
+    cache = generation.index / CACHE
+    vector_size = manifest.files[VECTORS].size
+    return IndexInfo(
+        path=generation.index,
+        generation=int(generation.folder.name),
+        created=manifest.created,
+        ragkit=manifest.ragkit,
+        encoder=manifest.passport.name,
+        dimension=manifest.passport.dimension,
+        similarity=manifest.passport.similarity,
+        splitting=manifest.splitting,
+        index=manifest.index,
+        factory=manifest.factory,
+        search=manifest.search,
+        lexical=manifest.lexical,
+        counts=manifest.counts,
+        size=sum(record.size for record in manifest.files.values()),
+        vector_size=vector_size,
+        bytes_a_vector=vector_size / max(1, manifest.counts.passages),
+        cache_size=sum(path.stat().st_size for path in cache.iterdir()) if cache.is_dir() else 0,
+        seconds=manifest.seconds,
+    )

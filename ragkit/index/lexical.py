@@ -1,0 +1,92 @@
+"""BM25 over title and text with bm25s: English stemming and stop words, built anew from the stored passages at
+every write, memory-mapped when read."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ragkit.errors import RagkitError
+from ragkit.index.vector_index import Ids, Scores
+
+if TYPE_CHECKING:
+    from bm25s import BM25
+    from bm25s.tokenization import Tokenized
+
+FOLDER = "lexical"
+
+
+def _tokenize(texts: Sequence[str], **options: Any) -> "Tokenized":
+    import bm25s
+    import Stemmer
+
+    return bm25s.tokenize(
+        list(texts), stopwords="en", stemmer=Stemmer.Stemmer("english"), show_progress=False, **options
+    )
+
+
+def write_lexical(texts: Iterable[str], folder: Path) -> None:
+    """Scores every term of every text (Lucene's BM25, k1 1.5, b 0.75: Kamphuis et al., ECIR 2020) and saves them."""
+    import bm25s
+
+    tokens = _tokenize(list(texts))
+    folder.mkdir()
+    if not any(tokens.ids):
+        return  # no text, or no word in it: nothing to score, and bm25s saves no empty index
+    model = bm25s.BM25()
+    model.index(tokens, show_progress=False)
+    model.save(folder)
+
+
+class LexicalIndex:
+    """The BM25 index of one generation."""
+
+    def __init__(self, folder: Path, rows: Ids):
+        """`rows`: the passage row of each text, ascending. Raises RagkitError where a file is damaged."""
+        self.rows = rows
+        self._model: BM25 | None = None
+        if any(folder.iterdir()):
+            import bm25s
+
+            try:
+                self._model = bm25s.BM25.load(folder, mmap=True, show_progress=False)
+                texts = self._model.scores["num_docs"]
+            except Exception as error:  # whatever numpy and json make of damaged files
+                raise RagkitError(f"{folder} is damaged ({error}): build the index again") from error
+            if texts != len(rows):
+                raise RagkitError(f"{folder} is damaged ({texts} texts, not {len(rows)}): build the index again")
+
+    def search(self, questions: Sequence[str], k: int, allowed: Ids | None = None) -> tuple[Scores, Ids]:
+        """The k best rows a question, best first: (q, k) scores and rows, padded with -inf and -1.
+
+        With `allowed`, only those rows are considered, and min(k, len(allowed)) of them come back, those that
+        share no term with the question last, with a score of 0.
+        """
+        scores = np.full((len(questions), k), -np.inf, dtype=np.float32)
+        rows: Ids = np.full((len(questions), k), -1, dtype=np.int64)
+        candidates = self.rows if allowed is None else np.intersect1d(self.rows, allowed, assume_unique=True)
+        positions = None if allowed is None else np.searchsorted(self.rows, candidates)
+        for i, tokens in enumerate(_tokenize(questions, return_ids=False) if questions else ()):
+            scored = self._scores(tokens)
+            scored = scored if positions is None else scored[positions]
+            best = top(scored, k)
+            scores[i, : len(best)], rows[i, : len(best)] = scored[best], candidates[best]
+        return scores, rows
+
+    def _scores(self, tokens: list[str]) -> Scores:
+        known = self._model.get_tokens_ids(tokens) if self._model else []
+        if not known or self._model is None:
+            return np.zeros(len(self.rows), dtype=np.float32)
+        return self._model.get_scores_from_ids(known)
+
+
+def top(scores: Scores, k: int) -> npt.NDArray[np.int64]:
+    """Positions of the k highest scores, highest first; ties go to the lower position."""
+    if k >= len(scores):
+        return np.argsort(-scores, kind="stable")
+    least = np.partition(scores, len(scores) - k)[len(scores) - k]
+    above = np.flatnonzero(scores > least)
+    best = np.concatenate([above, np.flatnonzero(scores == least)[: k - len(above)]])
+    return best[np.argsort(-scores[best], kind="stable")]

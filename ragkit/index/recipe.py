@@ -1,0 +1,91 @@
+"""Index recipes: which FAISS factory string serves which size of corpus, and how to search it.
+
+Each is a TOML file in `ragkit/index/recipes/` (the folder `indexes/` of the source tree links to the same files),
+with what was measured for it.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One file of recipes."""
+
+    name: str
+    factory: str
+    """A FAISS factory string; {lists} and {subquantizers} are filled in for the corpus at hand."""
+    up_to: int
+    """The largest number of passages that "auto" takes it for; 0: no limit, -1: only when named."""
+    search: Mapping[str, int] = field(default_factory=dict)
+    """FAISS search parameters; where empty, `default_search` gives them."""
+    measured: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of measurements: on what, recall against exact search, milliseconds a query, bytes a vector."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What an engine is made from."""
+
+    factory: str
+    search: dict[str, int]
+
+
+def recipes() -> list[Recipe]:
+    """All recipes, in the order in which "auto" tries them, then the others."""
+    found = [
+        Recipe(name=file.name.removesuffix(".toml"), **tomllib.loads(file.read_text("utf-8")))
+        for file in files("ragkit.index").joinpath("recipes").iterdir()
+        if file.name.endswith(".toml")
+    ]
+    return sorted(found, key=lambda recipe: (recipe.up_to < 0, recipe.up_to == 0, recipe.up_to))
+
+
+def choose(index: str, passages: int, dimension: int) -> Choice:
+    """What "auto", a recipe's name, or a FAISS factory string comes to for a corpus of so many passages."""
+    by_name = {recipe.name: recipe for recipe in recipes()}
+    if index == AUTO:
+        recipe = next(r for r in by_name.values() if passages <= r.up_to or not r.up_to)
+    elif index in by_name:
+        recipe = by_name[index]
+    else:
+        return Choice(index, default_search(index))
+    factory = recipe.factory.format(lists=_lists(passages), subquantizers=_subquantizers(dimension))
+    return Choice(factory, dict(recipe.search) or default_search(factory))
+
+
+def check_factory(index: str, dimension: int) -> None:
+    """Raises RagkitError where FAISS cannot make the engine: to be told before hours of encoding."""
+    from ragkit.index.faiss_index import FaissIndex
+
+    choice = choose(index, passages=1, dimension=dimension)
+    FaissIndex(dimension, choice.factory, choice.search)
+
+
+def default_search(factory: str) -> dict[str, int]:
+    """FAISS parameters for a factory string: a sixteenth of the lists, a beam of 128, 8 k vectors re-ranked."""
+    search = {}
+    if lists := re.search(r"IVF(\d+)", factory):
+        search["nprobe"] = min(int(lists[1]), max(8, int(lists[1]) // 16))
+    elif "HNSW" in factory:
+        search["efSearch"] = 128
+    if re.search(r"RFlat|Refine", factory):
+        search["k_factor_rf"] = 8
+    return search
+
+
+def _lists(passages: int) -> int:
+    """The power of two nearest above 4 sqrt(n), as FAISS's guidelines have it, and 32 passages a list or more."""
+    wanted = min(4 * passages**0.5, passages / 32)
+    return 1 << max(0, int(wanted).bit_length() - 1 if wanted <= 1 else int(wanted - 1).bit_length())
+
+
+def _subquantizers(dimension: int) -> int:
+    """Product quantiser codes a vector: one byte for every 4 dimensions where 4 divides them, else 2, else 1."""
+    return next(dimension // part for part in (4, 2, 1) if dimension % part == 0)
