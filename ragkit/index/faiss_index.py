@@ -1,8 +1,8 @@
 """FAISS as a `VectorIndex`: any factory string, under caller-given ids, with exact filters and deletion.
 
-The engine proper sits inside an `IDMap2`. Its own positions count vectors in the order of their adding; the id map
-translates. A removed vector leaves the engine where the engine can shift its codes (Flat, PQ, SQ, RaBitQ); where
-it cannot (IVF, HNSW, ...) the id map says -1 at its position and no search ever returns it.
+The engine proper sits inside an `IDMap2`. Its own positions count vectors in the order of their adding; the
+id map translates. A removed vector leaves the engine where the engine can shift its codes (Flat, PQ, SQ,
+RaBitQ); where it cannot (IVF, HNSW, ...) the id map says -1 at its position and no search ever returns it.
 """
 
 import re
@@ -23,8 +23,16 @@ REMOVED = -1
 SCORED_DIRECTLY = 10_000
 """Up to this many allowed vectors are all scored: exact, and faster than walking a graph past the others."""
 CHUNK = 16_384
+QUERIES = 64
 TRAINING_ROWS = 65_536
 TRAINING_ROWS_PER_LIST = 64
+
+
+def needed_rows(factory: str) -> int:
+    """The fewest vectors that k-means can train the engine on: one for each centroid."""
+    lists = [int(n) for n in re.findall(r"IVF(\d+)", factory)]
+    codes = [1 << int(bits or 8) for bits in re.findall(r"PQ\d+(?:x(\d+))?", factory)]
+    return max([*lists, *codes, 1])
 
 
 def training_rows(factory: str) -> int:
@@ -50,8 +58,9 @@ class FaissIndex:
                 faiss.ParameterSpace().set_index_parameter(engine, name, value)
         except RuntimeError as error:
             raise RagkitError(
-                f"FAISS cannot make an index {factory!r} with {dict(search or {})} for inner products in {dimension} "
-                f"dimensions ({_reason(error)}): try auto, flat, hnsw, or a factory string such as IVF256,PQ48"
+                f"FAISS cannot make an index {factory!r} with {dict(search or {})} for inner products in "
+                f"{dimension} dimensions ({_reason(error)}): try auto, flat, hnsw, or a factory string "
+                "such as IVF256,PQ48"
             ) from error
         self._own(faiss.IndexIDMap2(engine), loaded_from=None)
         _accept_small_samples(self._engine)
@@ -101,8 +110,8 @@ class FaissIndex:
     def search(self, vectors: Vectors, k: int, allowed: Ids | None = None) -> tuple[Scores, Ids]:
         """The k best ids a query, best first: (q, k) scores and ids, padded with -inf and -1.
 
-        With `allowed`, only those ids are considered, and min(k, len(allowed)) of them come back, whatever the
-        engine. Raises RagkitError where the vectors have another dimension than the index.
+        With `allowed`, only those ids are considered, and min(k, len(allowed)) of them come back, whatever
+        the engine. Raises RagkitError where the vectors have another dimension than the index.
         """
         if vectors.shape[1] != self._index.d:
             raise RagkitError(f"vectors of {vectors.shape[1]} dimensions, but the index has {self._index.d}")
@@ -185,14 +194,18 @@ class FaissIndex:
         if ivf is not None and not isinstance(self._engine, faiss.IndexRefine):
             parameters = _selecting(self._engine, self._selector(positions), nprobe=ivf.nlist)
             return self._engine.search(vectors, k, params=parameters)
-        scores = np.empty((len(vectors), 0), dtype=np.float32)
-        best: Ids = np.empty((len(vectors), 0), dtype=np.int64)
+        scores = np.full((len(vectors), k), -np.inf, dtype=np.float32)
+        best: Ids = np.full((len(vectors), k), -1, dtype=np.int64)
         for at in range(0, len(positions), CHUNK):
             chunk = positions[at : at + CHUNK]
-            scores = np.hstack([scores, vectors @ self._engine.reconstruct_batch(chunk).T])
-            best = np.hstack([best, np.broadcast_to(chunk, (len(vectors), len(chunk)))])
-            order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-            scores, best = np.take_along_axis(scores, order, axis=1), np.take_along_axis(best, order, axis=1)
+            stored = self._engine.reconstruct_batch(chunk)
+            for first in range(0, len(vectors), QUERIES):
+                some = slice(first, first + QUERIES)
+                both = np.hstack([scores[some], vectors[some] @ stored.T])
+                order = np.argsort(-both, axis=1, kind="stable")[:, :k]
+                ids = np.hstack([best[some], np.broadcast_to(chunk, (len(both), len(chunk)))])
+                scores[some] = np.take_along_axis(both, order, axis=1)
+                best[some] = np.take_along_axis(ids, order, axis=1)
         return scores, best
 
     def _selector(self, positions: Ids) -> Any:
@@ -211,7 +224,9 @@ def _selecting(engine: Any, selector: Any, nprobe: int | None = None) -> Any:
             k_factor=engine.k_factor, base_index_params=_selecting(engine.base_index, selector, nprobe)
         )
     if isinstance(engine, faiss.IndexIVF):
-        kind = faiss.IVFPQSearchParameters if isinstance(engine, faiss.IndexIVFPQ) else faiss.SearchParametersIVF
+        kind = (
+            faiss.IVFPQSearchParameters if isinstance(engine, faiss.IndexIVFPQ) else faiss.SearchParametersIVF
+        )
         return kind(sel=selector, nprobe=nprobe or engine.nprobe)
     if isinstance(engine, faiss.IndexHNSW):
         return faiss.SearchParametersHNSW(sel=selector, efSearch=engine.hnsw.efSearch)

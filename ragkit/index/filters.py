@@ -1,8 +1,8 @@
 """Filters over metadata: `lang == "en" and year >= 2020`.
 
-Expressions are rule-engine's (https://zerosteiner.github.io/rule-engine/syntax.html), parsed by it and never
-evaluated as Python. Logic is two-valued: a field that a document lacks is null, and a comparison that its values do
-not allow (null >= 2020, "x" < 3) is false.
+Expressions are rule-engine's (https://zerosteiner.github.io/rule-engine/syntax.html), parsed by it and
+never evaluated as Python. Logic is two-valued: a field that a document lacks is null, and a comparison that
+its values do not allow (null >= 2020, "x" < 3) is false.
 """
 
 import json
@@ -35,7 +35,7 @@ class Filter:
             reason = getattr(error, "message", None) or type(error).__name__
             raise RagkitError(
                 f"cannot understand the filter {expression!r} ({reason}): "
-                "write it like lang == \"en\" and year >= 2020"
+                'write it like lang == "en" and year >= 2020'
             ) from error
         self.names: frozenset[str] = frozenset(context.symbols)
         """The fields that it speaks of."""

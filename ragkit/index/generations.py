@@ -5,15 +5,17 @@
     cache/                    vectors by text, see `vector_cache.py`
     writer.lock               see `lock.py`
 
-A generation is written, synced and checksummed, then the pointer is replaced by one atomic rename: readers see
-the old generation or the new one. A reader holds a shared lock on its generation's manifest, so that the folder
-is not cleared away under it; the lock goes with the process.
+A generation is written, synced and checksummed, then the pointer is replaced by one atomic rename: readers
+see the old generation or the new one. A reader holds a shared lock on its generation's manifest, so that
+the folder is not cleared away under it; the lock goes with the process.
 """
 
 import hashlib
 import json
 import os
 import shutil
+import weakref
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -28,8 +30,8 @@ except ImportError:  # Windows keeps open files from being deleted by itself
 POINTER = "current.json"
 MANIFEST = "manifest.json"
 CHECKED_ON_USE = 1 << 30
-"""Files up to this many bytes are hashed before their first use (1 GiB takes about a second); larger ones only
-by `verify`."""
+"""Files up to this many bytes are hashed before their first use (1 GiB takes about a second); larger ones
+only by `verify`."""
 
 
 def sha256(path: Path) -> str:
@@ -60,10 +62,11 @@ class Generation:
     """One complete generation, open for reading."""
 
     def __init__(self, index: Path, folder: Path, manifest: Manifest, hold: IO[bytes]):
+        """`hold`: the open manifest; its shared lock keeps `Generations.collect` away while this lives."""
         self.index = index
         self.folder = folder
         self.manifest = manifest
-        self._hold = hold  # its shared lock keeps `Generations.collect` away
+        weakref.finalize(self, hold.close)
         self._checked: set[str] = set()
 
     def file(self, name: str) -> Path:
@@ -94,9 +97,6 @@ class Generation:
             "(vectors that are intact in its cache are not encoded twice)"
         )
 
-    def close(self) -> None:
-        self._hold.close()
-
 
 class Generations:
     """The generations of the index in a folder."""
@@ -124,7 +124,8 @@ class Generations:
                     continue  # a writer was faster: it has published the next one and cleared this one away
                 raise self._damaged(f"{folder / MANIFEST} is missing") from error
             if fcntl is not None:
-                fcntl.flock(hold, fcntl.LOCK_SH)
+                with suppress(OSError):  # a file system without locks: its old generations are never cleared
+                    fcntl.flock(hold, fcntl.LOCK_SH)
                 if os.fstat(hold.fileno()).st_nlink == 0:
                     hold.close()
                     continue
@@ -145,7 +146,7 @@ class Generations:
     def begin(self) -> Path:
         """An empty folder for the next generation. For the holder of the writer's lock only."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        numbers = [int(path.name) for path in self.folder.iterdir() if path.name.isdigit()]
+        numbers = [int(path.name) for path in self.folder.iterdir() if path.name.isdecimal()]
         folder = self.folder / f"{max(numbers, default=0) + 1:06d}"
         folder.mkdir()
         return folder
@@ -196,7 +197,7 @@ class Generations:
         try:
             fields = json.loads(self.pointer.read_text(encoding="utf-8"))
             name, checksum = fields["generation"], fields["manifest"]
-            if not (isinstance(name, str) and name.isdigit() and isinstance(checksum, str)):
+            if not (isinstance(name, str) and name.isdecimal() and isinstance(checksum, str)):
                 raise ValueError("not a pointer")
             return name, checksum
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -206,7 +207,9 @@ class Generations:
 
     def _absent(self) -> RagkitError:
         if not self.index.exists():
-            return RagkitError(f"no index at {self.index}: build one with `ragkit index build DOCS --out {self.index}`")
+            return RagkitError(
+                f"no index at {self.index}: build one with `ragkit index build DOCS --out {self.index}`"
+            )
         if self.folder.is_dir():
             return RagkitError(
                 f"the index {self.index} was never finished, or its {POINTER} is missing: build it again, "

@@ -51,13 +51,10 @@ def named(sources: Sources, report: WriteReport) -> str:
 
 
 def _documents(sources: Sources, strict: bool, report: WriteReport) -> Iterator[Document]:
-    if isinstance(sources, str | Path):
-        sources = [sources]
-    items = iter(sources)
+    items: Iterator[Any] = iter([sources] if isinstance(sources, str | Path) else sources)
     first = next(items, None)
-    if isinstance(first, Document):
-        return chain([first], items)  # type: ignore[list-item]
+    if first is None or isinstance(first, Document):
+        return (item for item in chain([first], items) if item is not None)
     from ragkit.corpus.sources import read_documents
 
-    given: list[str | Path] = [] if first is None else [first, *items]  # type: ignore[list-item]
-    return read_documents(given, strict=strict, on_skip=report.skipped.append) if given else iter(())
+    return read_documents([first, *items], strict=strict, on_skip=report.skipped.append)

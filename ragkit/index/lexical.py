@@ -1,5 +1,5 @@
-"""BM25 over title and text with bm25s: English stemming and stop words, built anew from the stored passages at
-every write, memory-mapped when read."""
+"""BM25 over title and text with bm25s: English stemming and stop words, built anew from the stored passages
+at every write, memory-mapped when read."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,20 +18,21 @@ if TYPE_CHECKING:
 FOLDER = "lexical"
 
 
-def _tokenize(texts: Sequence[str], **options: Any) -> "Tokenized":
+def _tokenize(texts: Iterable[str], **options: Any) -> "Tokenized":
     import bm25s
     import Stemmer
 
     return bm25s.tokenize(
-        list(texts), stopwords="en", stemmer=Stemmer.Stemmer("english"), show_progress=False, **options
+        texts, stopwords="en", stemmer=Stemmer.Stemmer("english"), show_progress=False, **options
     )
 
 
 def write_lexical(texts: Iterable[str], folder: Path) -> None:
-    """Scores every term of every text (Lucene's BM25, k1 1.5, b 0.75: Kamphuis et al., ECIR 2020) and saves them."""
+    """Scores every term of every text (Lucene's BM25, k1 1.5, b 0.75: Kamphuis et al., ECIR 2020) and saves
+    them."""
     import bm25s
 
-    tokens = _tokenize(list(texts))
+    tokens = _tokenize(texts)
     folder.mkdir()
     if not any(tokens.ids):
         return  # no text, or no word in it: nothing to score, and bm25s saves no empty index
@@ -56,7 +57,9 @@ class LexicalIndex:
             except Exception as error:  # whatever numpy and json make of damaged files
                 raise RagkitError(f"{folder} is damaged ({error}): build the index again") from error
             if texts != len(rows):
-                raise RagkitError(f"{folder} is damaged ({texts} texts, not {len(rows)}): build the index again")
+                raise RagkitError(
+                    f"{folder} is damaged ({texts} texts, not {len(rows)}): build the index again"
+                )
 
     def search(self, questions: Sequence[str], k: int, allowed: Ids | None = None) -> tuple[Scores, Ids]:
         """The k best rows a question, best first: (q, k) scores and rows, padded with -inf and -1.

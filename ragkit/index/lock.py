@@ -23,7 +23,8 @@ def writer_lock(index: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise RagkitError(
-            f"another process is writing to the index {index} (it holds {path}): try again when it has finished"
+            f"another process is writing to the index {index} (it holds {path}): "
+            "try again when it has finished"
         ) from error
     except OSError as error:
         raise RagkitError(f"cannot write to the index {index}: {error.strerror or error}") from error

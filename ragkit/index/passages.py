@@ -1,5 +1,5 @@
-"""Documents and passages on disk: two Arrow files, memory-mapped, so that neither writing nor reading holds the
-corpus in memory. Rows count from 0 and never change within a line of generations until `compact`."""
+"""Documents and passages on disk: two Arrow files, memory-mapped, so that neither writing nor reading holds
+the corpus in memory. Rows count from 0 and never change within a line of generations until `compact`."""
 
 import hashlib
 import json
@@ -41,6 +41,10 @@ _DELETED_SCHEMA = pa.schema([("document", pa.int64())])
 def passage_key(title: str, text: str) -> bytes:
     """What a passage's vector is found by: a hash of all of it that the encoder sees."""
     return hashlib.blake2b(f"{len(title)}:{title}{text}".encode(), digest_size=KEY_BYTES).digest()
+
+
+def _as_json(metadata: Metadata) -> str:
+    return json.dumps(metadata, sort_keys=True)
 
 
 class _Table:
@@ -96,6 +100,11 @@ class PassageStore:
     def document(self, row: int) -> Document:
         name, title, text, metadata = self.documents.row(row, "id", "title", "text", "metadata")
         return Document(name, text, title, json.loads(metadata))
+
+    def holds(self, row: int, document: Document) -> bool:
+        """Whether the document at a row is this one, word for word."""
+        there = self.documents.row(row, "id", "title", "text", "metadata")
+        return there == [document.id, document.title, document.text, _as_json(document.metadata)]
 
     def document_rows(self) -> dict[str, int]:
         """Live documents by id."""
@@ -182,13 +191,15 @@ class PassageWriter:
         try:
             f"{document.id}{document.title}{document.text}".encode()  # Arrow takes no lone surrogates
             self._document_rows.append(
-                (document.id, document.title, document.text, json.dumps(document.metadata, sort_keys=True))
+                (document.id, document.title, document.text, _as_json(document.metadata))
             )
             for p in passages:
                 key = passage_key(document.title, p.text)
                 self._passage_rows.append((p.id, self._next, p.start, p.end, p.text, key))
         except (TypeError, ValueError) as error:  # UnicodeEncodeError is one
-            raise RagkitError(f"document {document.id!r} cannot be stored ({error}): mend or remove it") from error
+            raise RagkitError(
+                f"document {document.id!r} cannot be stored ({error}): mend or remove it"
+            ) from error
         self._next += 1
         self._characters += len(document.text)
         if self._characters > FLUSH_CHARACTERS or len(self._passage_rows) > FLUSH_ROWS:
@@ -215,8 +226,8 @@ class PassageWriter:
 
     def _flush(self) -> None:
         if self._document_rows:
-            columns = zip(*self._document_rows, strict=True)
-            batch = [pa.array(c, type=f.type) for c, f in zip(columns, _DOCUMENT_SCHEMA, strict=True)]
+            rows = zip(*self._document_rows, strict=True)
+            batch = [pa.array(c, type=f.type) for c, f in zip(rows, _DOCUMENT_SCHEMA, strict=True)]
             self._documents.write_batch(pa.record_batch(batch, schema=_DOCUMENT_SCHEMA))
         if self._passage_rows:
             *columns, keys = zip(*self._passage_rows, strict=True)

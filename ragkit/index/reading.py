@@ -40,7 +40,8 @@ class GenerationReader:
         manifest = self.generation.manifest
         if not manifest.lexical:
             raise RagkitError(
-                f"the index {self.generation.index} has no lexical part: search it with --mode dense, or build it anew"
+                f"the index {self.generation.index} was built without its lexical part: "
+                "search it with --mode dense, or build it again"
             )
         for name in manifest.files:
             if name.startswith(f"{FOLDER}/"):

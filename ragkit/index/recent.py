@@ -30,7 +30,9 @@ def recall() -> Path:
     try:
         path = Path(_state_file().read_text(encoding="utf-8").rstrip("\n"))
     except OSError as error:
-        raise RagkitError("no index was built yet: name one, or build it with `ragkit index build DOCS`") from error
+        raise RagkitError(
+            "no index was built yet: name one, or build it with `ragkit index build DOCS`"
+        ) from error
     if not path.is_dir():
         raise RagkitError(f"the index built last, {path}, is gone: name one, or build it again")
     return path

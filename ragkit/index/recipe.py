@@ -1,7 +1,7 @@
 """Index recipes: which FAISS factory string serves which size of corpus, and how to search it.
 
-Each is a TOML file in `ragkit/index/recipes/` (the folder `indexes/` of the source tree links to the same files),
-with what was measured for it.
+Each is a TOML file in `ragkit/index/recipes/` (the folder `indexes/` of the source tree links to the same
+files), with what was measured for it.
 """
 
 import re
@@ -69,7 +69,8 @@ def check_factory(index: str, dimension: int) -> None:
 
 
 def default_search(factory: str) -> dict[str, int]:
-    """FAISS parameters for a factory string: a sixteenth of the lists, a beam of 128, 8 k vectors re-ranked."""
+    """FAISS parameters for a factory string: a sixteenth of the lists, a beam of 128, 8 k vectors
+    re-ranked."""
     search = {}
     if lists := re.search(r"IVF(\d+)", factory):
         search["nprobe"] = min(int(lists[1]), max(8, int(lists[1]) // 16))
@@ -81,11 +82,13 @@ def default_search(factory: str) -> dict[str, int]:
 
 
 def _lists(passages: int) -> int:
-    """The power of two nearest above 4 sqrt(n), as FAISS's guidelines have it, and 32 passages a list or more."""
+    """The power of two nearest above 4 sqrt(n), as FAISS's guidelines have it, and 32 passages a list or
+    more."""
     wanted = min(4 * passages**0.5, passages / 32)
     return 1 << max(0, int(wanted).bit_length() - 1 if wanted <= 1 else int(wanted - 1).bit_length())
 
 
 def _subquantizers(dimension: int) -> int:
-    """Product quantiser codes a vector: one byte for every 4 dimensions where 4 divides them, else 2, else 1."""
+    """Product quantiser codes a vector: one byte for every 4 dimensions where 4 divides them, else 2, else
+    1."""
     return next(dimension // part for part in (4, 2, 1) if dimension % part == 0)

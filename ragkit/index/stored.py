@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class StoredIndex:
     """One generation of an index, open for reading; its writing methods move it on to the next.
 
-    Rows number the passages from 0. They stay what they are until `compact`; those of deleted passages are never
-    given out again.
+    Rows number the passages from 0. They stay what they are until `compact`; those of deleted passages are
+    never given out again.
     """
 
     def __init__(self, path: Path, generation: Generation, encoder: Encoder | None = None):
@@ -43,8 +43,8 @@ class StoredIndex:
     def open(cls, path: str | Path, encoder: Encoder | None = None) -> Self:
         """Opens the current generation; later ones do not touch it. Loads no model: see `encoder`.
 
-        Raises RagkitError where there is no index at `path`, where it is damaged or made by a newer ragkit, and
-        where `encoder` is not the one that it was built with.
+        Raises RagkitError where there is no index at `path`, where it is damaged or made by a newer ragkit,
+        and where `encoder` is not the one that it was built with.
         """
         generation = Generations(Path(path)).current()
         if encoder is not None:
@@ -66,13 +66,13 @@ class StoredIndex:
     ) -> Self:
         """Builds an index of `sources` (see `read_documents`; or documents themselves) in the folder `out`.
 
-        Encodes what `out`'s cache does not hold, so that a build that was cut short goes on where it was. An index
-        that is there already is replaced when the new one is complete. `factory` is "auto", a recipe's name or a
-        FAISS factory string. Unreadable sources are skipped and listed in `last_write.skipped`, or, where
-        `strict`, refused.
+        Encodes what `out`'s cache does not hold, so that a build that was cut short goes on where it was.
+        An index that is there already is replaced when the new one is complete. `factory` is "auto", a
+        recipe's name or a FAISS factory string. Unreadable sources are skipped and listed in
+        `last_write.skipped`, or, where `strict`, refused.
 
-        Raises RagkitError where there is nothing to index, ids occur twice, FAISS does not know the factory string,
-        `out` is something else than an index, another process writes to it, or the disk is full.
+        Raises RagkitError where there is nothing to index, ids occur twice, FAISS does not know the factory
+        string, `out` is something else than an index, another process writes to it, or the disk is full.
         """
         out = Path(out)
         _refuse_foreign(out)
@@ -131,9 +131,11 @@ class StoredIndex:
         return self._change(change, on_event).deleted
 
     def compact(self, *, on_event: OnEvent | None = None) -> None:
-        """Drops what is deleted from the disk, numbers rows anew, builds the engine anew and clears the cache.
+        """Drops what is deleted from the disk, numbers rows anew, builds the engine anew and clears the
+        cache.
 
-        With "auto" or a recipe the engine is chosen anew for the present size. Raises RagkitError as `build` does.
+        With "auto" or a recipe the engine is chosen anew for the present size. Raises RagkitError as
+        `build` does.
         """
 
         def change(base: PassageStore, writer: PassageWriter, report: WriteReport) -> bool:
@@ -165,7 +167,8 @@ class StoredIndex:
 
     @property
     def encoder(self) -> Encoder:
-        """The encoder of its vectors, loaded on first use. Raises RagkitError where it is not the same any more."""
+        """The encoder of its vectors, loaded on first use. Raises RagkitError where it is not the same any
+        more."""
         if self._encoder is None:
             encoder = _load(self.manifest.passport.name)
             _refuse_other(encoder, self._generation)
@@ -189,7 +192,9 @@ class StoredIndex:
         filter that cannot be understood."""
         return None if filter_expression is None else self._reader.matching(filter_expression)
 
-    def dense_candidates(self, question_vectors: Vectors, k: int, allowed: Ids | None = None) -> tuple[Scores, Ids]:
+    def dense_candidates(
+        self, question_vectors: Vectors, k: int, allowed: Ids | None = None
+    ) -> tuple[Scores, Ids]:
         """The k rows of highest inner product a question: (q, k) scores and rows, padded with -inf and -1.
 
         `allowed`, from the method of that name, is exact: min(k, len(allowed)) of these rows come back.
@@ -218,8 +223,10 @@ class StoredIndex:
                 if row is None:
                     report.added += 1
                 elif not replace:
-                    raise RagkitError(f"document {document.id!r} is in {self.path} already: update it instead")
-                elif base.document(row) == document:
+                    raise RagkitError(
+                        f"document {document.id!r} is in {self.path} already: update it instead"
+                    )
+                elif base.holds(row, document):
                     report.unchanged += 1
                     continue
                 else:
@@ -239,7 +246,8 @@ class StoredIndex:
         on_event: OnEvent | None,
         extend: bool = True,
     ) -> WriteReport:
-        """Writes the generation after the current one, which may be later than the one that this object shows.
+        """Writes the generation after the current one, which may be later than the one that this object
+        shows.
 
         Without `extend` the engine is built anew and the cache is cleared of what no passage needs.
         """
@@ -261,7 +269,9 @@ class StoredIndex:
                 generations.collect()
             if not extend:
                 passport = self.manifest.passport
-                clean_cache(self.path / CACHE, passport.fingerprint, passport.dimension, self._reader.store.keys())
+                clean_cache(
+                    self.path / CACHE, passport.fingerprint, passport.dimension, self._reader.store.keys()
+                )
         self.last_write = report
         return report
 

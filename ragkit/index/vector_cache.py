@@ -1,8 +1,8 @@
 """Vectors by the text that they came from, so that nothing is encoded twice.
 
-One file an encoder, `cache/FINGERPRINT.arrows`: an Arrow stream that only grows. Each batch carries its checksum
-and is synced before the next one is encoded; what a crash leaves half-written at the end is cut off when the
-file is opened for writing again.
+One file an encoder, `cache/FINGERPRINT.arrows`: an Arrow stream that only grows. Each batch carries its
+checksum and is synced before the next one is encoded; what a crash leaves half-written at the end is cut
+off when the file is opened for writing again.
 """
 
 import zlib
@@ -100,8 +100,8 @@ class VectorCache:
     def _message(self, keys: pa.Array, vectors: npt.NDArray[np.float32]) -> pa.Buffer:
         if vectors.shape != (len(keys), self.dimension) or not np.isfinite(vectors).all():
             raise RagkitError(
-                f"the encoder returned vectors of shape {vectors.shape} for {len(keys)} passages, or not finite "
-                f"ones; expected finite ones of shape {(len(keys), self.dimension)}: the model is broken"
+                f"the encoder returned vectors of shape {vectors.shape}, or not finite ones; "
+                f"expected finite ones of shape {(len(keys), self.dimension)}: the model is broken"
             )
         values = np.ascontiguousarray(vectors, dtype=np.float32)
         checksum = pa.array(np.full(len(keys), _checksum(keys, values), dtype=np.uint32))
@@ -132,9 +132,15 @@ class VectorCache:
         source.seek(self._end)
         try:
             if not self._end:
-                if not pa.ipc.read_schema(pa.ipc.read_message(source)).equals(self._schema, check_metadata=True):
+                if not pa.ipc.read_schema(pa.ipc.read_message(source)).equals(
+                    self._schema, check_metadata=True
+                ):
                     return
-                yield as_keys(np.empty((0, KEY_BYTES), dtype=np.uint8)), np.empty((0, 0), np.float32), source.tell()
+                yield (
+                    as_keys(np.empty((0, KEY_BYTES), dtype=np.uint8)),
+                    np.empty((0, 0), np.float32),
+                    source.tell(),
+                )
             while True:
                 batch = pa.ipc.read_record_batch(pa.ipc.read_message(source), self._schema)
                 batch.validate(full=True)

@@ -17,8 +17,8 @@ NAMED = 5
 
 
 def problems(generation: Generation) -> list[str]:
-    """A line for each: files that are missing or changed; and in files that are sound, passages that are not where
-    they say in their document, counts that disagree, vectors that are too few or too many."""
+    """A line for each: files that are missing or changed; and in files that are sound, passages that are
+    not where they say in their document, counts that disagree, vectors that are too few or too many."""
     found = [p for name in generation.manifest.files if (p := generation.problem(name, thorough=True))]
     if found:
         return found  # what damaged files hold is not worth comparing

@@ -1,7 +1,7 @@
 """How a new generation comes to be: documents to passages, passages to vectors, vectors to an engine.
 
-Whatever the size of the corpus, memory holds a window of passages and the vectors of one chunk, besides 16 bytes of
-key a passage, bm25s's tokens and what the FAISS engine itself keeps.
+Whatever the size of the corpus, memory holds a window of passages and the vectors of one chunk, besides 16
+bytes of key a passage, bm25s's tokens and what the FAISS engine itself keeps.
 """
 
 import errno
@@ -73,9 +73,9 @@ class GenerationWriter:
     def write(self, fill: Callable[[PassageWriter], bool], base: Generation | None = None) -> bool:
         """`fill` puts rows into the new generation and says whether there is something to publish.
 
-        With `base`, `fill` begins by copying its rows, and its vector index is extended; without, one is built.
-        Returns what `fill` returned. Raises RagkitError where the disk is full, ids occur twice, or the engine
-        cannot be made; the old generation stays as it was.
+        With `base`, `fill` begins by copying its rows, and its vector index is extended; without, one is
+        built. Returns what `fill` returned. Raises RagkitError where the disk is full, ids occur twice, or
+        the engine cannot be made; the old generation stays as it was.
         """
         folder: Path | None = None
         try:
@@ -85,8 +85,12 @@ class GenerationWriter:
             if store is None:
                 shutil.rmtree(folder)
                 return False
-            cached = 0 if base is None else base.manifest.counts.passages + base.manifest.counts.deleted_passages
+            cached = (
+                0 if base is None else base.manifest.counts.passages + base.manifest.counts.deleted_passages
+            )
             rows = store.live_rows[np.searchsorted(store.live_rows, cached) :]
+            if base is None:
+                self._refuse_too_few(len(rows))
             cache, positions = self._encode(store, rows)
             with self._stage("vectors"):
                 choice = self._write_vectors(folder, store, rows, cache, positions, base)
@@ -116,8 +120,21 @@ class GenerationWriter:
             counts = pc.value_counts(ids)
             twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
             more = f" and {len(twice) - 1} more" if len(twice) > 1 else ""
-            raise RagkitError(f"duplicate document ids: {twice[0].as_py()!r}{more}: give each document its own")
+            raise RagkitError(
+                f"duplicate document ids: {twice[0].as_py()!r}{more}: give each document its own"
+            )
         return store
+
+    def _refuse_too_few(self, passages: int) -> None:
+        """Before hours of encoding, not after."""
+        from ragkit.index.faiss_index import needed_rows
+
+        factory = choose(self._settings.index, passages, self._settings.passport.dimension).factory
+        if passages < (needed := needed_rows(factory)):
+            raise RagkitError(
+                f"a FAISS index {factory!r} needs {needed} passages or more to train on, "
+                f"here are {passages}: use auto or flat"
+            )
 
     def _encode(self, store: PassageStore, rows: Ids) -> tuple[VectorCache | None, npt.NDArray[np.int64]]:
         """The cache with the vectors of all `rows`, and where in it each of them is."""
