@@ -1,0 +1,94 @@
+"""What every answerer does around its own mathematics: search, and keep questions and hits together."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from ragkit.errors import RagkitError
+from ragkit.generation.answer import Answer
+from ragkit.retrieval.hit import Hit
+
+if TYPE_CHECKING:
+    from ragkit.retrieval.index import Index
+
+Mode = Literal["dense", "lexical", "hybrid"]
+
+TEMPERATURES: dict[Mode, float] = {"dense": 0.05, "lexical": 2.0, "hybrid": 0.05}
+"""Default temperature of p(z|x) = softmax(score / temperature): the modes score on different scales."""
+
+
+class Answerer(ABC):
+    """Answers questions from the passages that an index finds, or from hits that are given.
+
+    Args:
+        index: where `ask` searches; may be left out if only `answer` is used.
+        k: passages a question.
+        temperature: of p(z|x), above 0; left out, the mode's default.
+        mode: how `ask` searches.
+    """
+
+    def __init__(
+        self,
+        index: Index | None = None,
+        *,
+        k: int = 5,
+        temperature: float | None = None,
+        mode: Mode = "hybrid",
+    ) -> None:
+        if k < 1:
+            raise RagkitError(f"k must be at least 1, not {k}")
+        if mode not in TEMPERATURES:
+            raise RagkitError(f"no such search mode: {mode!r}; there are {', '.join(TEMPERATURES)}")
+        self.index = index
+        self.k = k
+        self.mode: Mode = mode
+        self.temperature = TEMPERATURES[mode] if temperature is None else temperature
+        if not self.temperature > 0:
+            raise RagkitError(f"the temperature must be above 0, not {temperature}")
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What the answers depend on besides index and weights, as JSON values."""
+        return {"k": self.k, "temperature": self.temperature, "mode": self.mode}
+
+    def ask(self, question: str, *, why: bool = False, filter: str | None = None) -> Answer:
+        """Answers one question: see `ask_batch`."""
+        return self.ask_batch([question], why=why, filter=filter)[0]
+
+    def ask_batch(
+        self, questions: Sequence[str], *, why: bool = False, filter: str | None = None
+    ) -> list[Answer]:
+        """Searches the index for each question and answers from what it finds.
+
+        Args:
+            why: fill `Answer.without`, the answers with one passage left out.
+            filter: only passages whose metadata match, as in `Index.search`.
+
+        Raises RagkitError without an index, and for an empty question.
+        """
+        if self.index is None:
+            raise RagkitError("there is no index to search: give one, or call answer() with passages")
+        found = self.index.search_batch(questions, k=self.k, mode=self.mode, filter=filter)
+        return self.answer(questions, found, why=why)
+
+    @abstractmethod
+    def answer(
+        self, questions: Sequence[str], hits: Sequence[Sequence[Hit]], *, why: bool = False
+    ) -> list[Answer]:
+        """Answers each question from its own hits, whose scores give p(z|x)."""
+
+
+def checked(questions: Sequence[str], hits: Sequence[Sequence[Hit]]) -> None:
+    """Raises RagkitError for an empty question and where questions and hits do not go together."""
+    if len(questions) != len(hits):
+        raise RagkitError(f"{len(questions)} questions came with passages for {len(hits)}")
+    for question in questions:
+        if not question.strip():
+            raise RagkitError("the question is empty")
+
+
+def nothing_found(question: str) -> Answer:
+    """The answer where there is no passage to read: empty, and certain."""
+    return Answer(question=question, text="", log_probability=0.0)

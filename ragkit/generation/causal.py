@@ -1,0 +1,113 @@
+"""Any Hugging Face decoder-only language model as a generator, with its chat template where it has one."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+from transformers.cache_utils import Cache, DynamicCache
+
+from ragkit.corpus.document import Passage
+from ragkit.errors import RagkitError
+from ragkit.generation.cache import reorder_written, select_rows
+from ragkit.generation.generator import Ending, Tokens
+from ragkit.generation.prompts import INSTRUCTION, Prompt, fit, renderer
+from ragkit.generation.window import padded, reading_window, token_ids
+
+
+class CausalGenerator:
+    """Reads every prompt once; search and scoring go on from its cached keys and values.
+
+    Args:
+        model: an `AutoModelForCausalLM`; it is put into evaluation mode.
+        tokenizer: its tokenizer.
+        prompt: a template of `prompts.py`; left out, `config.ragkit_prompt`, or an instruction to answer
+            briefly. With a chat template it is the user's message; without one, "Answer:" follows and a
+            line's end ends the answer, as such models were not taught to stop.
+    """
+
+    def __init__(self, model: PreTrainedModel, tokenizer: Any, prompt: str | None = None) -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        chat = bool(tokenizer.chat_template)
+        format = prompt or getattr(model.config, "ragkit_prompt", None)
+        self.render = renderer(tokenizer, format or (INSTRUCTION if chat else f"{INSTRUCTION}\nAnswer:"), chat=chat)
+        self.window = reading_window(model.config.get_text_config(), tokenizer)
+        stops = {*token_ids(model.generation_config.eos_token_id), *token_ids(tokenizer.eos_token_id)}
+        if not chat:
+            stops.update(tokenizer("\n", add_special_tokens=False)["input_ids"][-1:])
+        if not stops:
+            raise RagkitError(f"the model {model.config.model_type} names no eos_token_id")
+        self.ending = Ending(tuple(sorted(stops)))
+
+    def read(
+        self, questions: Sequence[str], passages: Sequence[Passage], answer_tokens: int
+    ) -> tuple["CausalReading", list[int]]:
+        """See `Generator.read`. The prompts run through the model once, padded on the left."""
+        window = self.window - answer_tokens
+        if window < 1:
+            raise RagkitError(f"answers of {answer_tokens} tokens leave no room in a window of {self.window}")
+        prompts = [
+            fit(self.render, question, passage, window)
+            for question, passage in zip(questions, passages, strict=True)
+        ]
+        return self.encode(prompts), [prompt.cut for prompt in prompts]
+
+    def encode(self, prompts: Sequence[Prompt]) -> "CausalReading":
+        inputs = padded(prompts, self.tokenizer, self.model.device, left=True)
+        return CausalReading.begin(self.model, inputs["input_ids"], inputs["attention_mask"])
+
+    def text(self, answer: Tokens) -> str:
+        written = answer[:-1] if answer and answer[-1] in self.ending.stops else answer
+        return str(self.tokenizer.decode(list(written), skip_special_tokens=True)).strip()
+
+
+class CausalReading:
+    """Keys and values of the prompt and of what was written behind it; `mask` is 0 on the padding before it."""
+
+    def __init__(self, model: PreTrainedModel, mask: Tensor, cache: Cache, logits: Tensor) -> None:
+        self.model = model
+        self.mask = mask
+        self.cache = cache
+        self.logits = logits
+
+    @classmethod
+    def begin(cls, model: PreTrainedModel, tokens: Tensor, mask: Tensor) -> Self:
+        cache = DynamicCache(config=model.config)
+        reading = cls(model, mask[:, :0], cache, torch.empty(0))
+        reading.logits = reading._forward(tokens, mask, last_only=True)[:, -1]
+        return reading
+
+    def select(self, rows: Tensor) -> Self:
+        return type(self)(
+            self.model,
+            self.mask.index_select(0, rows),
+            select_rows(self.cache, rows),
+            self.logits.index_select(0, rows),
+        )
+
+    def reorder(self, rows: Tensor) -> None:
+        reorder_written(self.cache, rows)
+
+    def extend(self, tokens: Tensor) -> Tensor:
+        return self._forward(tokens, torch.ones_like(tokens))
+
+    def _forward(self, tokens: Tensor, mask: Tensor, last_only: bool = False) -> Tensor:
+        self.mask = torch.cat([self.mask, mask], dim=1)
+        accepted = inspect.signature(self.model.forward).parameters
+        options: dict[str, Any] = {}
+        if "position_ids" in accepted:
+            options["position_ids"] = (self.mask.cumsum(-1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
+        if last_only and "logits_to_keep" in accepted:
+            options["logits_to_keep"] = 1
+        with torch.inference_mode():
+            written = self.model(
+                input_ids=tokens,
+                attention_mask=self.mask,
+                past_key_values=self.cache,
+                use_cache=True,
+                **options,
+            )
+        return written.logits if written.logits.dtype == torch.float64 else written.logits.float()

@@ -1,0 +1,229 @@
+"""What RAG-Sequence and RAG-Token share: read once, propose candidates, score them under every passage."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ragkit.errors import RagkitError
+from ragkit.generation.answer import Answer, Support, WithoutPassage
+from ragkit.generation.answerer import Answerer, Mode, checked, nothing_found
+from ragkit.generation.marginal import Logs, log_priors, normalised, without
+from ragkit.retrieval.hit import Hit
+
+if TYPE_CHECKING:
+    from ragkit.generation.generator import Generator, Reading, Tokens
+    from ragkit.retrieval.index import Index
+
+PROMPTS_AT_ONCE = 40
+"""Prompts read in one batch: bounds the memory that many questions take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Answers proposed for one question.
+
+    Attributes:
+        answers: C different token sequences, each with its end.
+        found_by: which passages' beams proposed it, (C, k).
+        scored_by: under which passages it is scored, (C, k); elsewhere p(y|x,z) is taken as 0.
+    """
+
+    answers: list[Tokens]
+    found_by: npt.NDArray[np.bool_]
+    scored_by: npt.NDArray[np.bool_]
+
+
+class Rag(Answerer):
+    """Retrieval-augmented generation (Lewis et al. 2020): the generator's answers, marginalised over passages.
+
+    Args:
+        index: where `ask` searches; may be left out if only `answer` is used.
+        generator: what `load_generator` takes ("packaged", a folder, a hub id, a GGUF file), or a `Generator`.
+        k: passages a question.
+        temperature: of p(z|x) = softmax(score / temperature); left out, the search mode's default.
+        beams: hypotheses kept in beam search.
+        max_answer_tokens: most tokens of an answer, its end included.
+        min_answer_tokens: fewest tokens before the end; 0 allows the empty answer.
+        mode: how `ask` searches.
+
+    Raises RagkitError for values out of range and where the generator does not load.
+    """
+
+    def __init__(
+        self,
+        index: Index | None = None,
+        generator: str | Generator = "packaged",
+        *,
+        k: int = 5,
+        temperature: float | None = None,
+        beams: int = 4,
+        max_answer_tokens: int = 32,
+        min_answer_tokens: int = 0,
+        mode: Mode = "hybrid",
+    ) -> None:
+        super().__init__(index, k=k, temperature=temperature, mode=mode)
+        if beams < 1:
+            raise RagkitError(f"beams must be at least 1, not {beams}")
+        if not 0 <= min_answer_tokens < max_answer_tokens:
+            raise RagkitError(
+                f"the answer's length must satisfy 0 <= min < max, not min {min_answer_tokens} "
+                f"and max {max_answer_tokens}"
+            )
+        self.beams = beams
+        self.max_answer_tokens = max_answer_tokens
+        self.min_answer_tokens = min_answer_tokens
+        if isinstance(generator, str):
+            from ragkit.generation.loading import load_generator
+
+            self.generator: Generator = load_generator(generator)
+        else:
+            self.generator = generator
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Everything the answers depend on besides index and weights, as JSON values."""
+        return {
+            **super().config,
+            "beams": self.beams,
+            "max_answer_tokens": self.max_answer_tokens,
+            "min_answer_tokens": self.min_answer_tokens,
+        }
+
+    def answer(
+        self, questions: Sequence[str], hits: Sequence[Sequence[Hit]], *, why: bool = False
+    ) -> list[Answer]:
+        """Answers each question from its own hits; several questions share the model's batches.
+
+        Questions may have different numbers of hits. One without any gets an empty answer.
+
+        Raises RagkitError for an empty question, and for one that overflows the model's window.
+        """
+        checked(questions, hits)
+        answers = [nothing_found(question) for question in questions]
+        for batch in _batches([len(found) for found in hits]):
+            made = self._answer_batch([questions[i] for i in batch], [hits[i] for i in batch], why)
+            for i, answer in zip(batch, made, strict=True):
+                answers[i] = answer
+        return answers
+
+    def _answer_batch(
+        self, questions: list[str], hits: list[Sequence[Hit]], why: bool
+    ) -> list[Answer]:
+        from ragkit.generation.generator import token_log_likelihoods
+
+        pairs = [(question, hit.passage) for question, found in zip(questions, hits, strict=True) for hit in found]
+        reading, cut = self.generator.read(*zip(*pairs, strict=True), self.max_answer_tokens)
+        priors = [log_priors([hit.score for hit in found], self.temperature) for found in hits]
+        candidates = self._candidates(reading, priors)
+
+        begins = np.cumsum([0, *(len(prior) for prior in priors)])
+        rows = [
+            (begin + z, answer)
+            for begin, proposed in zip(begins, candidates, strict=False)
+            for c, answer in enumerate(proposed.answers)
+            for z in np.flatnonzero(proposed.scored_by[c])
+        ]
+        scores = token_log_likelihoods(reading, [row for row, _ in rows], [answer for _, answer in rows]).numpy()
+
+        answers = []
+        at = 0
+        for question, found, proposed, prior, begin in zip(
+            questions, hits, candidates, priors, begins, strict=False
+        ):
+            tokens = np.full((*proposed.scored_by.shape, scores.shape[-1]), -np.inf)
+            count = int(proposed.scored_by.sum())
+            tokens[proposed.scored_by] = scores[at : at + count]
+            at += count
+            answer = self._explain(question, found, proposed, prior, tokens, why)
+            for hit, lost in zip(found, cut[begin : begin + len(found)], strict=True):
+                if lost:
+                    answer.truncated[hit.passage.id] = lost
+            answers.append(answer)
+        return answers
+
+    def _explain(
+        self,
+        question: str,
+        hits: Sequence[Hit],
+        candidates: Candidates,
+        log_prior: Logs,
+        tokens: Logs,
+        why: bool,
+    ) -> Answer:
+        """The best candidate and all that follows from its likelihoods. tokens: (C, k, T) log p of each token."""
+        log_p = self._log_probability(log_prior, tokens)
+        order = np.argsort(-log_p, kind="stable")
+        texts = [self.generator.text(answer) for answer in candidates.answers]
+        best = order[0]
+
+        likelihood = tokens[best].sum(-1)
+        posterior = np.exp(normalised(log_prior + likelihood))
+        support = [
+            Support(hits[z].passage, float(np.exp(log_prior[z])), float(likelihood[z]), float(posterior[z]))
+            for z in np.argsort(-posterior, kind="stable")
+        ]
+        alternatives: dict[str, float] = {}
+        for c in order[1:]:
+            if texts[c] != texts[best]:
+                alternatives.setdefault(texts[c], float(log_p[c]))
+        answer = Answer(question, texts[best], float(log_p[best]), support, list(alternatives.items()))
+        if why and len(hits) > 1:
+            for z, hit in enumerate(hits):
+                answer.without.append(self._without(z, hit, candidates, texts, log_prior, tokens))
+        return answer
+
+    def _without(
+        self,
+        left_out: int,
+        hit: Hit,
+        candidates: Candidates,
+        texts: list[str],
+        log_prior: Logs,
+        tokens: Logs,
+    ) -> WithoutPassage:
+        """The winner among what the other passages proposed, under the other passages."""
+        log_p = self._log_probability(without(log_prior, left_out), tokens)
+        log_p[~np.delete(candidates.found_by, left_out, axis=1).any(axis=1)] = -np.inf
+        best = int(log_p.argmax())
+        return WithoutPassage(hit.passage, texts[best], float(log_p[best]))
+
+    @abstractmethod
+    def _candidates(self, reading: Reading, log_priors: list[Logs]) -> list[Candidates]:
+        """Proposes answers to each question; the rows of `reading` are the questions' passages in order."""
+
+    @abstractmethod
+    def _log_probability(self, log_prior: Logs, tokens: Logs) -> Logs:
+        """log p(y|x), (C,), from log p(z|x), (k,), and log p(y_t|x,z,y_<t), (C, k, T), 0 behind an end."""
+
+
+def merged(hypotheses: Sequence[Sequence[Tokens]]) -> tuple[list[Tokens], npt.NDArray[np.bool_]]:
+    """Different hypotheses in order of first appearance, and who proposed each, (C, len(hypotheses))."""
+    places: dict[Tokens, int] = {}
+    for proposed in hypotheses:
+        for answer in proposed:
+            places.setdefault(answer, len(places))
+    found_by = np.zeros((len(places), len(hypotheses)), dtype=bool)
+    for z, proposed in enumerate(hypotheses):
+        for answer in proposed:
+            found_by[places[answer], z] = True
+    return list(places), found_by
+
+
+def _batches(counts: list[int]) -> Iterator[list[int]]:
+    """Questions with at least one passage, in groups of at most PROMPTS_AT_ONCE passages."""
+    batch: list[int] = []
+    for i, count in enumerate(counts):
+        if batch and sum(counts[j] for j in batch) + count > PROMPTS_AT_ONCE:
+            yield batch
+            batch = []
+        if count:
+            batch.append(i)
+    if batch:
+        yield batch
+

@@ -1,0 +1,136 @@
+"""Any Hugging Face encoder-decoder as a generator: T5, BART, EncoderDecoderModel, our pointer-generator."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+from transformers.cache_utils import Cache, DynamicCache, EncoderDecoderCache
+from transformers.modeling_outputs import ModelOutput
+
+from ragkit.corpus.document import Passage
+from ragkit.errors import RagkitError
+from ragkit.generation.cache import reorder_written, select_rows
+from ragkit.generation.generator import Ending, Tokens
+from ragkit.generation.prompts import SEQ2SEQ_FORMATS, T5, Prompt, fit, renderer
+from ragkit.generation.window import decoder_window, padded, reading_window, token_ids
+
+
+class Seq2SeqGenerator:
+    """Encodes every prompt once; search and scoring go on from the encoder states and the cross-attention's
+    keys and values.
+
+    Args:
+        model: an `AutoModelForSeq2SeqLM`; it is put into evaluation mode.
+        tokenizer: its tokenizer.
+        prompt: a format of `prompts.py`; left out, `config.ragkit_prompt`, or what suits the model's type.
+    """
+
+    def __init__(self, model: PreTrainedModel, tokenizer: Any, prompt: str | None = None) -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        config, generation = model.config, model.generation_config
+        chosen = prompt or getattr(config, "ragkit_prompt", None)
+        self.render = renderer(tokenizer, chosen or SEQ2SEQ_FORMATS.get(config.model_type, T5))
+        self.window = reading_window(model.get_encoder().config, tokenizer)
+        self.prefix = _prefix(model)
+        stops = token_ids(generation.eos_token_id, getattr(config, "eos_token_id", None), tokenizer.eos_token_id)
+        if not stops:
+            raise RagkitError(f"the model {config.model_type} names no eos_token_id: its answers would not end")
+        penalty = generation.length_penalty
+        self.ending = Ending(
+            stops,
+            forced=next(iter(token_ids(generation.forced_eos_token_id)), None),
+            length_penalty=1.0 if penalty is None else penalty,
+            counted=len(self.prefix) - 1,
+        )
+
+    def read(
+        self, questions: Sequence[str], passages: Sequence[Passage], answer_tokens: int
+    ) -> tuple["Seq2SeqReading", list[int]]:
+        """See `Generator.read`. The encoder runs once, over (prompts, longest prompt) tokens."""
+        room = decoder_window(self.model.config)
+        if len(self.prefix) + answer_tokens > room:
+            raise RagkitError(
+                f"answers of {answer_tokens} tokens are too long for this model, which writes "
+                f"{room - len(self.prefix)} at most: lower the answer's length"
+            )
+        prompts = [
+            fit(self.render, question, passage, self.window)
+            for question, passage in zip(questions, passages, strict=True)
+        ]
+        return self.encode(prompts), [prompt.cut for prompt in prompts]
+
+    def encode(self, prompts: Sequence[Prompt]) -> "Seq2SeqReading":
+        """Runs the encoder over the prompts, padded to the longest, and the decoder over its start tokens."""
+        with torch.inference_mode():
+            encoder = self.model.get_encoder()
+            accepted = inspect.signature(encoder.forward).parameters
+            inputs = padded(prompts, self.tokenizer, self.model.device)
+            encoded = encoder(**{name: value for name, value in inputs.items() if name in accepted})
+            return Seq2SeqReading.begin(self.model, encoded, inputs["attention_mask"], self.prefix)
+
+    def text(self, answer: Tokens) -> str:
+        return str(self.tokenizer.decode(list(answer), skip_special_tokens=True)).strip()
+
+
+class Seq2SeqReading:
+    """Encoder states, (rows, source, hidden) and what else the encoder gives, with the decoder's cache."""
+
+    def __init__(
+        self, model: PreTrainedModel, encoded: ModelOutput, mask: Tensor, cache: Cache, logits: Tensor
+    ) -> None:
+        self.model = model
+        self.encoded = encoded
+        self.mask = mask
+        self.cache = cache
+        self.logits = logits
+
+    @classmethod
+    def begin(cls, model: PreTrainedModel, encoded: ModelOutput, mask: Tensor, prefix: Tokens) -> Self:
+        cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+        reading = cls(model, encoded, mask, cache, torch.empty(0))
+        start = torch.tensor([prefix], device=mask.device).expand(len(mask), -1)
+        reading.logits = reading.extend(start)[:, -1]
+        return reading
+
+    def select(self, rows: Tensor) -> Self:
+        chosen = {
+            name: value.index_select(0, rows) if isinstance(value, Tensor) else value
+            for name, value in self.encoded.items()
+        }
+        return type(self)(
+            self.model,
+            type(self.encoded)(**chosen),
+            self.mask.index_select(0, rows),
+            select_rows(self.cache, rows),
+            self.logits.index_select(0, rows),
+        )
+
+    def reorder(self, rows: Tensor) -> None:
+        reorder_written(self.cache, rows)
+
+    def extend(self, tokens: Tensor) -> Tensor:
+        with torch.inference_mode():
+            written = self.model(
+                encoder_outputs=self.encoded,
+                attention_mask=self.mask,
+                decoder_input_ids=tokens,
+                past_key_values=self.cache,
+                use_cache=True,
+            )
+        return written.logits if written.logits.dtype == torch.float64 else written.logits.float()
+
+
+def _prefix(model: PreTrainedModel) -> Tokens:
+    """The tokens that every answer begins with and that have no probability of their own: start, forced BOS."""
+    config, generation = model.config, model.generation_config
+    decoder = getattr(config, "decoder", None)
+    for source in (generation, config, decoder):
+        for name in ("decoder_start_token_id", "bos_token_id"):
+            start = token_ids(getattr(source, name, None))
+            if start:
+                return (start[0], *token_ids(generation.forced_bos_token_id))
+    raise RagkitError(f"the model {config.model_type} names no decoder_start_token_id: set it in its config")
