@@ -43,7 +43,9 @@ class CopyMixture:
         written = torch.log_softmax(scores, -1) + functional.logsigmoid(self.gate)[..., None]
         same = self.ids[:, :, None] == self.ids[:, None]
         mass = torch.softmax(self.copy, -1) @ same.float()
-        copied = mass.clamp(min=torch.finfo(mass.dtype).tiny).log() + functional.logsigmoid(-self.gate)[..., None]
+        copied = (
+            mass.clamp(min=torch.finfo(mass.dtype).tiny).log() + functional.logsigmoid(-self.gate)[..., None]
+        )
         # Candidates of one token share its mass: it is put in at the first of them, so gradients count once.
         first = ~same.tril(-1).any(-1)
         where = self.ids[:, None].expand_as(copied)

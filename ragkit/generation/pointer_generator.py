@@ -94,6 +94,7 @@ class PointerEncoder(nn.Module):
     def __init__(self, config: BertConfig, separator: int) -> None:
         super().__init__()
         size = config.hidden_size
+        self.config = config
         self.bert = BertModel(config, add_pooling_layer=False)
         self.separator = separator
         self.memory_state, self.memory_token, self.memory_before = (nn.Linear(size, size) for _ in range(3))

@@ -122,7 +122,7 @@ def load_best(path: Path, model: nn.Module) -> dict[str, float]:
 
 
 def _publish(aside: Path, final: Path) -> None:
-    """Makes a finished folder durable and gives it its name: after a crash it is there whole or not at all."""
+    """Makes a finished folder durable, then gives it its name: it is there whole or not at all."""
     for path in [*aside.iterdir(), aside]:
         _sync(path)
     if final.exists():  # the same step once more, thus the same content

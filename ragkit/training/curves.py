@@ -31,7 +31,8 @@ def draw_curves(log: Path, picture: Path) -> None:
     figure = Figure(figsize=(7, 4), layout="constrained")
     FigureCanvasAgg(figure)
     left = figure.subplots()
-    left.plot(sorted(losses), [losses[step] for step in sorted(losses)], color="tab:gray", label="training loss")
+    steps = sorted(losses)
+    left.plot(steps, [losses[step] for step in steps], color="tab:gray", label="training loss")
     left.set(xlabel="step", ylabel="loss")
     right = left.twinx()
     for name, curve in sorted(scores.items()):

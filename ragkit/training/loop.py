@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -71,15 +71,17 @@ class _Run:
         self.recipe, self.out, self.settings = recipe, out, settings
         self.best = out / "best.safetensors"
         self.on_event = on_event or (lambda event: None)
-        own = json.dumps([asdict(settings), fingerprint], sort_keys=True, default=str)
-        self.fingerprint = hashlib.sha256(own.encode()).hexdigest()[:16]
         self.accelerator = Accelerator()
+        identity = [asdict(settings), self.accelerator.num_processes, fingerprint]
+        own = json.dumps(identity, sort_keys=True, default=str)
+        self.fingerprint = hashlib.sha256(own.encode()).hexdigest()[:16]
         self.half = _in_bf16(settings, self.accelerator.device)
         self.model: nn.Module = HalfPrecision(recipe.model) if self.half else recipe.model
         self.optimizer = torch.optim.AdamW(_groups(recipe, settings), lr=settings.learning_rate, fused=True)
         self.progress = Progress()
         self.total = 0
         self.window: list[dict[str, float]] = []
+        self._epoch: tuple[int, Sequence[Any]] | None = None
 
     def run(self) -> TrainingResult:
         torch.manual_seed(self.settings.seed)
@@ -104,7 +106,7 @@ class _Run:
 
     def _plan(self) -> int:
         self._batches_per_step = self.settings.accumulate * self.accelerator.num_processes
-        per_epoch = len(self.recipe.batches(0)) / self._batches_per_step
+        per_epoch = len(self._batches(0)) / self._batches_per_step
         if per_epoch == 0:
             raise RagkitError("nothing to train on: the training data gave no batch")
         total = self.settings.max_steps or math.ceil(per_epoch * self.settings.epochs)
@@ -137,11 +139,16 @@ class _Run:
 
     def _stream(self) -> Iterator[Any]:
         while True:
-            batches = self.recipe.batches(self.progress.epoch)
+            batches = self._batches(self.progress.epoch)
             while self.progress.batch < len(batches):
                 self.progress.batch += 1
                 yield batches[self.progress.batch - 1]
             self.progress.epoch, self.progress.batch = self.progress.epoch + 1, 0
+
+    def _batches(self, epoch: int) -> Sequence[Any]:
+        if self._epoch is None or self._epoch[0] != epoch:
+            self._epoch = (epoch, self.recipe.batches(epoch))
+        return self._epoch[1]
 
     def _optimise(self, batches: list[Any]) -> None:
         step = self.progress.step

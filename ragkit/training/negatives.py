@@ -32,9 +32,7 @@ class HardNegatives:
         neighbour is left.
         """
         k = min(among, len(self._folded))
-        hits, _ = self._index.retrieve(
-            self._tokens([e.question for e in examples]), k=k, show_progress=False
-        )
+        hits, _ = self._index.retrieve(self._tokens([e.question for e in examples]), k=k, show_progress=False)
         drawn: list[int | None] = []
         for example, own, row in zip(examples, gold, hits, strict=True):
             answers = [answer.casefold() for answer in example.answers]

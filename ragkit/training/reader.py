@@ -14,60 +14,36 @@ from ragkit.errors import RagkitError
 from ragkit.generation.spans import best_span
 from ragkit.training.half_precision import register_lean_attention
 from ragkit.training.loop import train
-from ragkit.training.negatives import HardNegatives
+from ragkit.training.pair_recipe import PairRecipe, PairSettings, reading_sets
 from ragkit.training.reading_data import read_squad, split_held_out, token_batches
 from ragkit.training.reading_scores import exact_and_f1
 from ragkit.training.reading_set import PairBatch, ReadingSet, Window
-from ragkit.training.recipe import LoopSettings, OnEvent, Recipe, TrainingResult
+from ragkit.training.recipe import LoopSettings, OnEvent, TrainingResult
 
 
 @dataclass(frozen=True, slots=True)
 class ReaderSettings:
-    """The reader's own settings, next to the loop's.
+    """The reader's own settings, next to the loop's and the pairs'.
 
-    `negatives` is the number of questions an epoch asks of a wrong passage, as a share of all of them.
-    The first epoch shows passages cut to `crop_tokens` around the answer (0: whole ones), which is half
-    the work; `frozen_layers` lowest layers of the encoder stay as they were pretrained.
+    `model` is the folder of a pretrained encoder (default: the packaged one), whose embeddings and
+    `frozen_layers` lowest layers stay as they are.
     """
 
-    loop: LoopSettings = field(
-        default_factory=lambda: LoopSettings(learning_rate=1.5e-4, epochs=1.25, accumulate=2, validate_every=500)
-    )
+    loop: LoopSettings = field(default_factory=lambda: LoopSettings(learning_rate=1.5e-4, epochs=1.25))
+    pairs: PairSettings = field(default_factory=PairSettings)
     model: str | None = None
-    max_tokens: int = 384
-    stride: int = 128
-    max_question_tokens: int = 64
-    max_answer_tokens: int = 30
-    batch_tokens: int = 3072
-    crop_tokens: int = 96
     frozen_layers: int = 1
-    negatives: float = 1 / 6
-    held_out: int = 400
+    max_answer_tokens: int = 30
 
 
-class ReaderRecipe(Recipe):
+class ReaderRecipe(PairRecipe):
     """Cross-entropy of the start and of the end token; a wrong passage's answer is [CLS]."""
 
     best_metric = "f1"
 
     def __init__(self, model: nn.Module, train: ReadingSet, held_out: ReadingSet, settings: ReaderSettings):
-        self.model, self.train_set, self.held_out, self.settings = model, train, held_out, settings
-        self._negatives = HardNegatives(train.passages)
-        self._positive = [w for at in range(len(train.examples)) for w in train.windows(at)]
-
-    def batches(self, epoch: int) -> Sequence[list[Window]]:
-        rng = np.random.default_rng((self.settings.loop.seed, epoch))
-        data = self.train_set
-        asked = rng.permutation(len(data.examples))[: round(len(data.examples) * self.settings.negatives)]
-        examples = [data.examples[at] for at in asked]
-        drawn = self._negatives.draw(examples, [data.passage_of[at] for at in asked], rng)
-        wrong = [data.windows(int(at), p)[0] for at, p in zip(asked, drawn, strict=True) if p is not None]
-        windows = self._positive + wrong
-        if epoch == 0 and self.settings.crop_tokens:
-            windows = [data.crop(window, self.settings.crop_tokens, rng) for window in windows]
-        widths = np.array([data.width(window) for window in windows])
-        rows = token_batches(widths, self.settings.batch_tokens, rng)
-        return [[windows[row] for row in batch] for batch in rows]
+        super().__init__(model, train, held_out, settings.pairs, settings.loop.seed)
+        self.settings = settings
 
     def step(self, model: nn.Module, batch: list[Window]) -> dict[str, Tensor]:
         pairs = self.train_set.collate(batch)
@@ -88,7 +64,7 @@ class ReaderRecipe(Recipe):
         windows = [window for at in range(len(data.examples)) for window in data.windows(at)]
         best: list[tuple[float, str]] = [(float("-inf"), "")] * len(data.examples)
         widths = np.array([data.width(window) for window in windows])
-        for rows in token_batches(widths, 2 * self.settings.batch_tokens, np.random.default_rng(0)):
+        for rows in token_batches(widths, self.pairs.batch_tokens, np.random.default_rng(0)):
             batch = [windows[row] for row in rows]
             pairs = data.collate(batch)
             start, end = reader_logits(model, pairs)
@@ -172,9 +148,8 @@ def train_reader(
         raise RagkitError(f"no question in {', '.join(map(str, train_files))}")
     torch.manual_seed(settings.loop.seed)
     model, tokenizer = build_reader(settings.model or packaged_encoder(), settings.frozen_layers)
-    sizes = (settings.max_tokens, settings.stride, settings.max_question_tokens)
-    parts = split_held_out(examples, limit=settings.held_out)
-    learnt, held = (ReadingSet(part, tokenizer, *sizes) for part in parts)
+    train_part, held_part = split_held_out(examples, limit=settings.pairs.held_out)
+    learnt, held = reading_sets(tokenizer, train_part, held_part, settings.pairs)
     recipe = ReaderRecipe(model, learnt, held, settings)
     result = train(recipe, out, settings.loop, on_event, [asdict(settings), len(examples)])
     recipe.model.save_pretrained(out / "model")

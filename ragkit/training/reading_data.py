@@ -103,9 +103,7 @@ def tokenise(tokenizer: Any, texts: Sequence[str]) -> list[TokenisedText]:
             verbose=False,
         )
         for ids, offsets in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
-            found.append(
-                TokenisedText(np.array(ids, np.int32), np.array(offsets, np.int32).reshape(-1, 2))
-            )
+            found.append(TokenisedText(np.array(ids, np.int32), np.array(offsets, np.int32).reshape(-1, 2)))
     return found
 
 

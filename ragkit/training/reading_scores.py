@@ -17,7 +17,8 @@ def normalise_answer(text: str) -> str:
 def exact_and_f1(prediction: str, answers: Sequence[str]) -> tuple[float, float]:
     """Exact match and token F1 in [0, 1], the best over the gold answers; none means the answer is ""."""
     said = normalise_answer(prediction)
-    scores = [(float(said == gold), _f1(said.split(), gold.split())) for gold in map(normalise_answer, answers or [""])]
+    golds = [normalise_answer(answer) for answer in answers or [""]]
+    scores = [(float(said == gold), _f1(said.split(), gold.split())) for gold in golds]
     return max(exact for exact, _ in scores), max(f1 for _, f1 in scores)
 
 

@@ -81,6 +81,12 @@ class ReadingSet:
         begin = int(rng.integers(lowest, highest + 1))
         return replace(window, begin=begin, end=begin + tokens)
 
+    def is_free(self, window: Window) -> bool:
+        """Whether the window shows the right passage to a question answered in free words."""
+        example = self.examples[window.example]
+        own = window.passage == self.passage_of[window.example]
+        return own and bool(example.answers) and example.answer_start < 0
+
     def width(self, window: Window) -> int:
         """Tokens of a window's row, special tokens counted."""
         return len(self.question_ids[window.example]) + window.end - window.begin + 3

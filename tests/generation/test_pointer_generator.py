@@ -154,4 +154,7 @@ def test_untrained_model_continues_what_it_copies() -> None:
     mixture = model.decode(model.encoder(source), torch.tensor([[CLS, 60]]))
     best = mixture.copy[0, 1].topk(2).indices
     # "copy 61" and "stop after 60" are the two candidates that follow 60.
-    assert set(best.tolist()) == {source[0].tolist().index(61), source.shape[1] + source[0].tolist().index(60)}
+    assert set(best.tolist()) == {
+        source[0].tolist().index(61),
+        source.shape[1] + source[0].tolist().index(60),
+    }
