@@ -30,8 +30,8 @@ class GeneratorSettings:
     `encoder_rate` times the learning rate.
     """
 
-    loop: LoopSettings = field(default_factory=lambda: LoopSettings(learning_rate=6e-4, epochs=1.0))
-    pairs: PairSettings = field(default_factory=lambda: PairSettings(crop_tokens=0, held_out=200))
+    loop: LoopSettings = field(default_factory=lambda: LoopSettings(learning_rate=6e-4, epochs=0.5))
+    pairs: PairSettings = field(default_factory=lambda: PairSettings(cropped_epochs=0.25, held_out=200))
     trained_layers: int = 2
     encoder_rate: float = 0.1
     decoder_layers: int = 2

@@ -17,8 +17,8 @@ class PairSettings:
     """How pairs are shown.
 
     `negatives` is the number of questions an epoch asks of a wrong passage, as a share of all of them.
-    The first epoch shows passages cut to `crop_tokens` around the answer (0: whole ones), which is half
-    the work. `held_out` questions at most, of articles never trained on, validate.
+    The first `cropped_epochs` show passages cut to `crop_tokens` around the answer, which is half the
+    work; after that whole ones. `held_out` questions at most, of articles never trained on, validate.
     """
 
     max_tokens: int = 384
@@ -26,6 +26,7 @@ class PairSettings:
     max_question_tokens: int = 64
     batch_tokens: int = 3072
     crop_tokens: int = 96
+    cropped_epochs: float = 1.0
     negatives: float = 1 / 6
     held_out: int = 400
 
@@ -44,8 +45,13 @@ class PairRecipe(Recipe):
     def batches(self, epoch: int) -> Sequence[list[Window]]:
         rng = np.random.default_rng((self._seed, epoch))
         windows = self._own + self._wrong(rng)
-        if epoch == 0 and self.pairs.crop_tokens:
-            windows = [self._crop(window, rng) for window in windows]
+        share = min(1.0, max(0.0, self.pairs.cropped_epochs - epoch))
+        cropped = rng.permutation(len(windows)) < round(share * len(windows))
+        short = [self._crop(window, rng) for window, cut in zip(windows, cropped, strict=True) if cut]
+        whole = [window for window, cut in zip(windows, cropped, strict=True) if not cut]
+        return self._grouped(short, rng) + self._grouped(whole, rng)
+
+    def _grouped(self, windows: list[Window], rng: np.random.Generator) -> list[list[Window]]:
         widths = np.array([self.train_set.width(window) for window in windows])
         rows = token_batches(widths, self.pairs.batch_tokens, rng)
         return [[windows[row] for row in batch] for batch in rows]
