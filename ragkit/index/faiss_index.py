@@ -63,7 +63,7 @@ class FaissIndex:
                 "such as IVF256,PQ48"
             ) from error
         self._own(faiss.IndexIDMap2(engine), loaded_from=None)
-        _accept_small_samples(self._engine)
+        _tune_training(self._engine)
 
     def build(self, vectors: Vectors, ids: Ids) -> None:
         """Trains on the vectors where the engine needs it, then adds them. (n, d), (n,).
@@ -233,12 +233,18 @@ def _selecting(engine: Any, selector: Any, nprobe: int | None = None) -> Any:
     return faiss.SearchParameters(sel=selector)
 
 
-def _accept_small_samples(engine: Any) -> None:
-    """Keeps k-means from printing a warning to the terminal for every quantiser of a small corpus."""
-    for part in (engine, faiss.try_extract_index_ivf(engine)):
-        for clustering in (getattr(part, "cp", None), getattr(getattr(part, "pq", None), "cp", None)):
-            if clustering is not None:
-                clustering.min_points_per_centroid = 1
+def _tune_training(engine: Any) -> None:
+    """Leaves out what only costs: an annealing of product quantiser codes for a kind of search that is not used here
+    (polysemous; it takes 100 times as long as the training proper), and k-means's warnings on the terminal."""
+    part = faiss.downcast_index(engine)
+    if hasattr(part, "do_polysemous_training"):
+        part.do_polysemous_training = False
+    for clustering in (getattr(part, "cp", None), getattr(getattr(part, "pq", None), "cp", None)):
+        if clustering is not None:
+            clustering.min_points_per_centroid = 1
+    for inner in ("index", "base_index"):
+        if hasattr(part, inner):
+            _tune_training(getattr(part, inner))
 
 
 def _read(path: Path, flags: int) -> Any:
