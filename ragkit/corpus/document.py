@@ -12,13 +12,15 @@ class Document:
     """One document of the user's, parsed to plain text.
 
     `id` is unique in an index: for a file its path relative to the folder that was given, for a record
-    of a data set its own id. `text` is what the offsets of passages count characters in.
+    of a data set its own id. `text` is what the offsets of passages count characters in. Where nobody says
+    how to split, a `splittable` document is cut into passages and a record of a data set (False) stays whole.
     """
 
     id: str
     text: str
     title: str = ""
     metadata: Metadata = field(default_factory=dict)
+    splittable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
