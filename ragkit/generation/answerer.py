@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import RagkitError
 from ragkit.generation.answer import Answer
 from ragkit.retrieval.hit import Hit
 
 if TYPE_CHECKING:
-    from ragkit.retrieval.index import Index
+    from ragkit.retrieval.index import Index, Mode
 
-Mode = Literal["dense", "lexical", "hybrid"]
+TEMPERATURES = {"hybrid": 1.0, "dense": 0.05, "lexical": 2.0}
+"""Default temperature of p(z|x) = softmax(score / temperature) by search mode: each has a scale of its own.
 
-TEMPERATURES: dict[Mode, float] = {"dense": 0.05, "lexical": 2.0, "hybrid": 0.05}
-"""Default temperature of p(z|x) = softmax(score / temperature): the modes score on different scales."""
+The fused score is a log-odds already (see `ragkit.retrieval.fusion`), so its temperature is 1.
+"""
 
 
 class Answerer(ABC):

@@ -55,7 +55,12 @@ def beam_search(
             reading = reading.select(rows)
         elif not torch.equal(rows, torch.arange(len(rows), device=rows.device)):
             reading.reorder(rows)
-        alive, scores, written, log_prior = alive[going.cpu()], scores[going], written[going], log_prior[going]
+        alive, scores, written, log_prior = (
+            alive[going.cpu()],
+            scores[going],
+            written[going],
+            log_prior[going],
+        )
         logits = reading.extend(written[..., -1].repeat_interleave(passages, dim=1).reshape(-1, 1))
         log_p = _mixture(logits.view(len(alive), scores.shape[1], passages, -1), log_prior)
     return search.hypotheses()

@@ -33,7 +33,8 @@ class CausalGenerator:
         self.tokenizer = tokenizer
         chat = bool(tokenizer.chat_template)
         format = prompt or getattr(model.config, "ragkit_prompt", None)
-        self.render = renderer(tokenizer, format or (INSTRUCTION if chat else f"{INSTRUCTION}\nAnswer:"), chat=chat)
+        default = INSTRUCTION if chat else f"{INSTRUCTION}\nAnswer:"
+        self.render = renderer(tokenizer, format or default, chat=chat)
         self.window = reading_window(model.config.get_text_config(), tokenizer)
         stops = {*token_ids(model.generation_config.eos_token_id), *token_ids(tokenizer.eos_token_id)}
         if not chat:
@@ -59,13 +60,13 @@ class CausalGenerator:
         inputs = padded(prompts, self.tokenizer, self.model.device, left=True)
         return CausalReading.begin(self.model, inputs["input_ids"], inputs["attention_mask"])
 
-    def text(self, answer: Tokens) -> str:
+    def text(self, answer: Tokens, passage: Passage) -> str:
         written = answer[:-1] if answer and answer[-1] in self.ending.stops else answer
         return str(self.tokenizer.decode(list(written), skip_special_tokens=True)).strip()
 
 
 class CausalReading:
-    """Keys and values of the prompt and of what was written behind it; `mask` is 0 on the padding before it."""
+    """Keys and values of prompt and answer; `mask`, (rows, tokens), is 0 on the padding before the prompt."""
 
     def __init__(self, model: PreTrainedModel, mask: Tensor, cache: Cache, logits: Tensor) -> None:
         self.model = model
@@ -102,7 +103,7 @@ class CausalReading:
             options["position_ids"] = (self.mask.cumsum(-1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
         if last_only and "logits_to_keep" in accepted:
             options["logits_to_keep"] = 1
-        with torch.inference_mode():
+        with torch.no_grad():
             written = self.model(
                 input_ids=tokens,
                 attention_mask=self.mask,

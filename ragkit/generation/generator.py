@@ -1,4 +1,4 @@
-"""What a generator is to RAG: a model that reads prompts once and then tells the next token's probabilities."""
+"""What a generator is to RAG: it reads prompts once, then tells the probabilities of what follows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,8 +72,8 @@ class Generator(Protocol):
         """
         ...
 
-    def text(self, answer: Tokens) -> str:
-        """The tokens as text, without what marks the end."""
+    def text(self, answer: Tokens, passage: Passage) -> str:
+        """The tokens as text, without what marks the end, spelled as in the passage where that is known."""
         ...
 
 
@@ -104,7 +104,7 @@ def token_log_likelihoods(reading: Reading, rows: Sequence[int], answers: Sequen
 
 
 def _teacher_forced(reading: Reading, rows: Tensor, tokens: Tensor) -> Tensor:
-    """(n, t) float64: log p of each token after those before it. What stands behind an end is seen by none."""
+    """(n, t) float64: log p of each token after those before it. No token sees what is behind an end."""
     rows, tokens = rows.to(reading.logits.device), tokens.to(reading.logits.device)
     first = _log_probability(reading.logits[rows][:, None], tokens[:, :1])
     if tokens.shape[1] == 1:

@@ -1,6 +1,6 @@
 """The sum over passages that every answerer here takes: p(y|x) = sum_z p(z|x) p(y|x,z), in logarithms.
 
-Lewis et al. 2020, Retrieval-Augmented Generation for Knowledge-Intensive NLP Tasks, section 2. All in float64.
+Lewis et al. 2020, Retrieval-Augmented Generation for Knowledge-Intensive NLP Tasks, section 2; in float64.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,8 @@ def log_priors(scores: Sequence[float], temperature: float) -> Logs:
 
 def normalised(logs: Logs) -> Logs:
     """Logarithms shifted so that their exponentials sum to one along the last axis."""
-    return logs - log_sum(logs)[..., None]
+    shifted = logs - logs.max(axis=-1, keepdims=True)  # first, so that large values keep their last digits
+    return shifted - log_sum(shifted)[..., None]
 
 
 def log_sum(logs: Logs) -> Logs:

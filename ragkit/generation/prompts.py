@@ -111,7 +111,7 @@ def fit(render: Render, question: str, passage: Passage, window: int) -> Prompt:
 
 
 def _longest(fits: Callable[[int], bool], most: int, first_guess: int) -> int:
-    """The largest n <= most that fits, 0 being known to; the text beyond what fits is read as little as can be."""
+    """The largest n <= most that fits, 0 being known to. Little of what lies beyond is looked at."""
     low, high = 0, min(first_guess, most)
     while high < most and fits(high):
         low, high = high, min(2 * high, most)
@@ -139,7 +139,8 @@ def _tokens(tokenizer: Any, *texts: str, **options: Any) -> dict[str, list[int]]
 def _without_specials(tokenizer: Any) -> Callable[[str], str]:
     specials = {str(token) for token in tokenizer.all_special_tokens}
     specials |= {str(token) for token in getattr(tokenizer, "added_tokens_decoder", {}).values()}
-    pattern = "|".join(re.escape(token) for token in sorted(specials, key=len, reverse=True) if len(token) > 1)
+    longest_first = sorted((token for token in specials if len(token) > 1), key=len, reverse=True)
+    pattern = "|".join(re.escape(token) for token in longest_first)
     if not pattern:
         return lambda text: text
     return lambda text: re.sub(pattern, lambda found: f"{found[0][0]} {found[0][1:]}", text)

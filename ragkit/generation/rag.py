@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from ragkit.errors import RagkitError
 from ragkit.generation.answer import Answer, Support, WithoutPassage
-from ragkit.generation.answerer import Answerer, Mode, checked, nothing_found
+from ragkit.generation.answerer import Answerer, checked, nothing_found
 from ragkit.generation.marginal import Logs, log_priors, normalised, without
 from ragkit.retrieval.hit import Hit
 
 if TYPE_CHECKING:
     from ragkit.generation.generator import Generator, Reading, Tokens
-    from ragkit.retrieval.index import Index
+    from ragkit.retrieval.index import Index, Mode
 
 PROMPTS_AT_ONCE = 40
 """Prompts read in one batch: bounds the memory that many questions take."""
@@ -40,11 +40,11 @@ class Candidates:
 
 
 class Rag(Answerer):
-    """Retrieval-augmented generation (Lewis et al. 2020): the generator's answers, marginalised over passages.
+    """Retrieval-augmented generation (Lewis et al. 2020): answers marginalised over the passages.
 
     Args:
         index: where `ask` searches; may be left out if only `answer` is used.
-        generator: what `load_generator` takes ("packaged", a folder, a hub id, a GGUF file), or a `Generator`.
+        generator: what `load_generator` takes ("packaged", a folder, a hub id, a GGUF file), or one loaded.
         k: passages a question.
         temperature: of p(z|x) = softmax(score / temperature); left out, the search mode's default.
         beams: hypotheses kept in beam search.
@@ -112,13 +112,14 @@ class Rag(Answerer):
                 answers[i] = answer
         return answers
 
-    def _answer_batch(
-        self, questions: list[str], hits: list[Sequence[Hit]], why: bool
-    ) -> list[Answer]:
+    def _answer_batch(self, questions: list[str], hits: list[Sequence[Hit]], why: bool) -> list[Answer]:
         from ragkit.generation.generator import token_log_likelihoods
 
-        pairs = [(question, hit.passage) for question, found in zip(questions, hits, strict=True) for hit in found]
-        reading, cut = self.generator.read(*zip(*pairs, strict=True), self.max_answer_tokens)
+        reading, cut = self.generator.read(
+            [question for question, found in zip(questions, hits, strict=True) for _ in found],
+            [hit.passage for found in hits for hit in found],
+            self.max_answer_tokens,
+        )
         priors = [log_priors([hit.score for hit in found], self.temperature) for found in hits]
         candidates = self._candidates(reading, priors)
 
@@ -129,7 +130,7 @@ class Rag(Answerer):
             for c, answer in enumerate(proposed.answers)
             for z in np.flatnonzero(proposed.scored_by[c])
         ]
-        scores = token_log_likelihoods(reading, [row for row, _ in rows], [answer for _, answer in rows]).numpy()
+        scores = token_log_likelihoods(reading, *map(list, zip(*rows, strict=True))).numpy()
 
         answers = []
         at = 0
@@ -156,13 +157,16 @@ class Rag(Answerer):
         tokens: Logs,
         why: bool,
     ) -> Answer:
-        """The best candidate and all that follows from its likelihoods. tokens: (C, k, T) log p of each token."""
+        """The best candidate and what follows from its likelihoods. tokens: (C, k, T) log p of each token."""
         log_p = self._log_probability(log_prior, tokens)
         order = np.argsort(-log_p, kind="stable")
-        texts = [self.generator.text(answer) for answer in candidates.answers]
-        best = order[0]
-
-        likelihood = tokens[best].sum(-1)
+        likelihoods = tokens.sum(-1)
+        texts = [
+            self._text(hits, answer, log_prior + likelihood)
+            for answer, likelihood in zip(candidates.answers, likelihoods, strict=True)
+        ]
+        best = int(order[0])
+        likelihood = likelihoods[best]
         posterior = np.exp(normalised(log_prior + likelihood))
         support = [
             Support(hits[z].passage, float(np.exp(log_prior[z])), float(likelihood[z]), float(posterior[z]))
@@ -175,23 +179,17 @@ class Rag(Answerer):
         answer = Answer(question, texts[best], float(log_p[best]), support, list(alternatives.items()))
         if why and len(hits) > 1:
             for z, hit in enumerate(hits):
-                answer.without.append(self._without(z, hit, candidates, texts, log_prior, tokens))
+                rest = without(log_prior, z)
+                log_p = self._log_probability(rest, tokens)
+                log_p[~np.delete(candidates.found_by, z, axis=1).any(axis=1)] = -np.inf
+                best = int(log_p.argmax())
+                text = self._text(hits, candidates.answers[best], rest + likelihoods[best])
+                answer.without.append(WithoutPassage(hit.passage, text, float(log_p[best])))
         return answer
 
-    def _without(
-        self,
-        left_out: int,
-        hit: Hit,
-        candidates: Candidates,
-        texts: list[str],
-        log_prior: Logs,
-        tokens: Logs,
-    ) -> WithoutPassage:
-        """The winner among what the other passages proposed, under the other passages."""
-        log_p = self._log_probability(without(log_prior, left_out), tokens)
-        log_p[~np.delete(candidates.found_by, left_out, axis=1).any(axis=1)] = -np.inf
-        best = int(log_p.argmax())
-        return WithoutPassage(hit.passage, texts[best], float(log_p[best]))
+    def _text(self, hits: Sequence[Hit], answer: Tokens, log_joint: Logs) -> str:
+        """A candidate's text, spelled as in the passage with the highest log p(z,y|x), `log_joint` (k,)."""
+        return self.generator.text(answer, hits[int(log_joint.argmax())].passage)
 
     @abstractmethod
     def _candidates(self, reading: Reading, log_priors: list[Logs]) -> list[Candidates]:
@@ -226,4 +224,3 @@ def _batches(counts: list[int]) -> Iterator[list[int]]:
             batch.append(i)
     if batch:
         yield batch
-

@@ -1,6 +1,6 @@
 """RAG-Sequence: one passage stands behind the whole answer.
 
-    p(y|x) = sum_z p(z|x) prod_t p(y_t | x, z, y_<t)          (Lewis et al. 2020, section 2.1)
+p(y|x) = sum_z p(z|x) prod_t p(y_t | x, z, y_<t)          (Lewis et al. 2020, section 2.1)
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ class RagSequence(Rag):
         found = []
         for prior in log_priors:
             answers, found_by = merged([next(hypotheses) for _ in prior])
-            everywhere = np.ones_like(found_by)
-            found.append(Candidates(answers, found_by, everywhere if self.decoding == "thorough" else found_by))
+            scored_by = np.ones_like(found_by) if self.decoding == "thorough" else found_by
+            found.append(Candidates(answers, found_by, scored_by))
         return found
 
     def _log_probability(self, log_prior: Logs, tokens: Logs) -> Logs:

@@ -1,6 +1,6 @@
 """RAG-Token: every token may lean on another passage.
 
-    p(y|x) = prod_t sum_z p(z|x) p(y_t | x, z, y_<t)          (Lewis et al. 2020, section 2.1)
+p(y|x) = prod_t sum_z p(z|x) p(y_t | x, z, y_<t)          (Lewis et al. 2020, section 2.1)
 """
 
 from __future__ import annotations

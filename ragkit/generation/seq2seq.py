@@ -15,6 +15,7 @@ from ragkit.errors import RagkitError
 from ragkit.generation.cache import reorder_written, select_rows
 from ragkit.generation.generator import Ending, Tokens
 from ragkit.generation.prompts import SEQ2SEQ_FORMATS, T5, Prompt, fit, renderer
+from ragkit.generation.surface import surface_from_passage
 from ragkit.generation.window import decoder_window, padded, reading_window, token_ids
 
 
@@ -32,13 +33,18 @@ class Seq2SeqGenerator:
         self.model = model.eval()
         self.tokenizer = tokenizer
         config, generation = model.config, model.generation_config
-        chosen = prompt or getattr(config, "ragkit_prompt", None)
-        self.render = renderer(tokenizer, chosen or SEQ2SEQ_FORMATS.get(config.model_type, T5))
+        default = SEQ2SEQ_FORMATS.get(config.model_type, T5)
+        self.render = renderer(tokenizer, prompt or getattr(config, "ragkit_prompt", None) or default)
+        self.copies = config.model_type == "ragkit-pointer-generator"
         self.window = reading_window(model.get_encoder().config, tokenizer)
         self.prefix = _prefix(model)
-        stops = token_ids(generation.eos_token_id, getattr(config, "eos_token_id", None), tokenizer.eos_token_id)
+        stops = token_ids(
+            generation.eos_token_id, getattr(config, "eos_token_id", None), tokenizer.eos_token_id
+        )
         if not stops:
-            raise RagkitError(f"the model {config.model_type} names no eos_token_id: its answers would not end")
+            raise RagkitError(
+                f"the {config.model_type} model names no eos_token_id: its answers would not end"
+            )
         penalty = generation.length_penalty
         self.ending = Ending(
             stops,
@@ -65,14 +71,16 @@ class Seq2SeqGenerator:
 
     def encode(self, prompts: Sequence[Prompt]) -> "Seq2SeqReading":
         """Runs the encoder over the prompts, padded to the longest, and the decoder over its start tokens."""
-        with torch.inference_mode():
+        with torch.no_grad():
             encoder = self.model.get_encoder()
             accepted = inspect.signature(encoder.forward).parameters
             inputs = padded(prompts, self.tokenizer, self.model.device)
             encoded = encoder(**{name: value for name, value in inputs.items() if name in accepted})
             return Seq2SeqReading.begin(self.model, encoded, inputs["attention_mask"], self.prefix)
 
-    def text(self, answer: Tokens) -> str:
+    def text(self, answer: Tokens, passage: Passage) -> str:
+        if self.copies:
+            return surface_from_passage(self.tokenizer, answer, passage.text)
         return str(self.tokenizer.decode(list(answer), skip_special_tokens=True)).strip()
 
 
@@ -113,7 +121,7 @@ class Seq2SeqReading:
         reorder_written(self.cache, rows)
 
     def extend(self, tokens: Tensor) -> Tensor:
-        with torch.inference_mode():
+        with torch.no_grad():
             written = self.model(
                 encoder_outputs=self.encoded,
                 attention_mask=self.mask,
@@ -125,7 +133,7 @@ class Seq2SeqReading:
 
 
 def _prefix(model: PreTrainedModel) -> Tokens:
-    """The tokens that every answer begins with and that have no probability of their own: start, forced BOS."""
+    """What every answer begins with, at no cost of probability: the start token and a forced BOS."""
     config, generation = model.config, model.generation_config
     decoder = getattr(config, "decoder", None)
     for source in (generation, config, decoder):

@@ -11,13 +11,26 @@ from ragkit.generation.prompts import Prompt
 UNBOUNDED = 10**6
 """Stands for no limit; tokenizers that know of none say 10**30."""
 
-POSITIONS_FROM_PADDING = {"roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "xmod", "data2vec-text"}
+POSITIONS_FROM_PADDING = {
+    "roberta",
+    "xlm-roberta",
+    "camembert",
+    "mpnet",
+    "longformer",
+    "xmod",
+    "data2vec-text",
+}
 """These number positions from pad_token_id + 1 on, so that many of their embeddings hold no token."""
 
 
 def reading_window(config: Any, tokenizer: Any) -> int:
     """Most tokens of a prompt: the least of what model and tokenizer say."""
-    names = ("max_position_embeddings", "n_positions", "max_source_positions", "max_encoder_position_embeddings")
+    names = (
+        "max_position_embeddings",
+        "n_positions",
+        "max_source_positions",
+        "max_encoder_position_embeddings",
+    )
     limits = [limit for limit in (getattr(config, name, None) for name in names) if limit]
     if config.model_type in POSITIONS_FROM_PADDING:
         limits = [limit - config.pad_token_id - 1 for limit in limits]

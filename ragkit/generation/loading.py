@@ -1,0 +1,118 @@
+"""From what a user names to a generator or a reader."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ragkit.encoders.hub import first_line, model_folder
+from ragkit.errors import RagkitError
+
+if TYPE_CHECKING:
+    from ragkit.generation.generator import Generator
+
+PACKAGED = "packaged"
+WEIGHTS = Path(__file__).parents[1] / "weights"
+
+
+def load_generator(spec: str | Path = PACKAGED) -> "Generator":
+    """The generator that `spec` names, in float32, on a GPU where there is one.
+
+    - "packaged": the pointer-generator that ships with ragkit;
+    - a folder or hub id of any encoder-decoder or decoder-only language model of transformers;
+    - a GGUF file (path ending in .gguf), for decoder-only models.
+
+    Raises RagkitError where there is no such model or it does not load.
+    """
+    if str(spec).endswith(".gguf"):
+        return _gguf(Path(spec).expanduser())
+    folder = _packaged("generator") if str(spec) == PACKAGED else model_folder(spec)
+    with _loading(spec):
+        from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+
+        import ragkit.generation.pointer_generator  # noqa: F401  (registers its configuration)
+        from ragkit.generation.causal import CausalGenerator
+        from ragkit.generation.seq2seq import Seq2SeqGenerator
+
+        config = AutoConfig.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        if config.is_encoder_decoder:
+            return Seq2SeqGenerator(_model(AutoModelForSeq2SeqLM, folder), tokenizer)
+        return CausalGenerator(_model(AutoModelForCausalLM, folder), tokenizer)
+
+
+def load_reader(spec: str | Path = PACKAGED) -> tuple[Any, Any]:
+    """(model, tokenizer) of the extractive reader that `spec` names, in float32 and evaluation mode.
+
+    "packaged" is the reader that ships with ragkit; else a folder or hub id of a model with a
+    question-answering head.
+
+    Raises RagkitError where there is no such model or it does not load.
+    """
+    folder = _packaged("reader") if str(spec) == PACKAGED else model_folder(spec)
+    with _loading(spec):
+        from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+        return _model(AutoModelForQuestionAnswering, folder).eval(), AutoTokenizer.from_pretrained(folder)
+
+
+def _gguf(path: Path) -> "Generator":
+    if not path.is_file():
+        raise RagkitError(f"no such GGUF file: {path}")
+    try:
+        import gguf  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise RagkitError("GGUF files need one package more: pip install 'ragkit[gguf]'") from error
+    with _loading(path):
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        from ragkit.generation.causal import CausalGenerator
+
+        where = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
+        tokenizer = AutoTokenizer.from_pretrained(**where)
+        model = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+        return CausalGenerator(model.to(_device()), tokenizer)
+
+
+def _model(auto: Any, folder: Path) -> Any:
+    import torch
+
+    from ragkit.models.compress.int8_storage import is_quantised, load_quantised
+
+    if is_quantised(folder):
+        model = load_quantised(auto, folder)
+    else:
+        model = auto.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+    return model.to(_device())
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _packaged(name: str) -> Path:
+    folder = WEIGHTS / name
+    if not (folder / "config.json").is_file():
+        raise RagkitError(f"the packaged {name} is missing from {folder}: reinstall ragkit, or name a model")
+    return folder
+
+
+@contextmanager
+def _loading(spec: str | Path) -> Iterator[None]:
+    """Keeps transformers' progress bars away, and turns what it raises into one line."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    except RagkitError:
+        raise
+    except Exception as error:
+        raise RagkitError(f"{spec} does not load as a model: {first_line(error)}") from error
+    finally:
+        if shown:
+            logging.enable_progress_bar()
