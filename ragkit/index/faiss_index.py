@@ -29,10 +29,10 @@ TRAINING_ROWS_PER_LIST = 64
 
 
 def needed_rows(factory: str) -> int:
-    """The fewest vectors that k-means can train the engine on: one for each centroid."""
+    """The fewest vectors that k-means can train the engine on: one for each centroid; 0 where there is none."""
     lists = [int(n) for n in re.findall(r"IVF(\d+)", factory)]
     codes = [1 << int(bits or 8) for bits in re.findall(r"PQ\d+(?:x(\d+))?", factory)]
-    return max([*lists, *codes, 1])
+    return max([*lists, *codes, 0])
 
 
 def training_rows(factory: str) -> int:

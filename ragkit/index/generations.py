@@ -132,7 +132,7 @@ class Generations:
             content = hold.read()
             try:
                 if hashlib.sha256(content).hexdigest() != checksum:
-                    raise self._damaged(f"{folder / MANIFEST} has been changed (its checksum is another)")
+                    raise self._damaged(f"{folder / MANIFEST} is not the one that {POINTER} tells of")
                 manifest = Manifest.from_json(content.decode(), str(self.index))
                 generation = Generation(self.index, folder, manifest, hold)
                 for file in manifest.files:

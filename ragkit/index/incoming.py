@@ -32,9 +32,9 @@ def incoming(
 
 def cut(document: Document, splitting: "Splitting | None", tokenizer: Any) -> list[Passage]:
     """The document's passages; `tokenizer` serves a splitting by tokens."""
-    from ragkit.corpus.splitting import Splitting, split
+    from ragkit.corpus.splitting import split
 
-    return split(document, splitting or Splitting(), tokenizer)
+    return split(document, splitting, tokenizer)
 
 
 def named(sources: Sources, report: WriteReport) -> str:
