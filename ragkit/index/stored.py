@@ -1,6 +1,6 @@
 """An index on disk: build it, open it, change it, look into it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -186,6 +186,14 @@ class StoredIndex:
     def passages(self, rows: Sequence[int] | Ids) -> list[Passage]:
         """Raises IndexError where one of `rows` is not there."""
         return self._reader.store.passages(rows)
+
+    def document_ids(self) -> set[str]:
+        """Of the documents that are there, deleted ones left aside."""
+        return set(self._reader.store.document_rows())
+
+    def texts(self) -> Iterator[str]:
+        """Title and text of each passage, one after the other."""
+        return self._reader.store.texts()
 
     def allowed(self, filter_expression: str | None) -> Ids | None:
         """The rows that pass a filter (see `filters`), ascending; None without one. Raises RagkitError for a
