@@ -65,7 +65,7 @@ class VectorCache:
         batches = np.searchsorted(starts, positions, side="right") - 1
         order = np.argsort(batches, kind="stable")
         used, first = np.unique(batches[order], return_index=True)
-        for batch, at in zip(used, np.split(order, first[1:]), strict=True):
+        for batch, at in zip(used, np.split(order, first)[1:], strict=True):
             out[at] = self._vectors[batch][positions[at] - starts[batch]]
         return out
 

@@ -1,7 +1,7 @@
 """Forks builds that a test kills: `python killed_build.py INDEX LOG`, then a version number a line on stdin.
 
-For each line a child begins to build that version of the corpus, and its process id is printed. When the child is
-gone its exit status is printed. Everything is imported once, here.
+For each line a child begins to build that version of the corpus, and its process id is printed. When the
+child is gone its exit status is printed. Everything is imported once, here.
 """
 
 import os
@@ -9,18 +9,18 @@ import sys
 import time
 from pathlib import Path
 
-import faiss  # noqa: F401  # imported before the fork, as are these:
 import bm25s  # noqa: F401
+import faiss  # noqa: F401  # imported before the fork, as are these:
 import pyarrow.compute  # noqa: F401
 import Stemmer  # noqa: F401
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from hashing_encoder import HashingEncoder  # noqa: E402
+from hashing_encoder import HashingEncoder
 
-from ragkit.corpus.document import Document  # noqa: E402
-from ragkit.index import writing  # noqa: E402
-from ragkit.index.stored import StoredIndex  # noqa: E402
+from ragkit.corpus.document import Document
+from ragkit.index import writing
+from ragkit.index.stored import StoredIndex
 
 DOCUMENTS = 160
 BATCH = 16

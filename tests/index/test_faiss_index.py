@@ -13,7 +13,7 @@ from ragkit.index.faiss_index import FaissIndex, needed_rows, training_rows
 from ragkit.index.vector_index import VectorIndex, brute_force
 
 N, DIMENSION, K = 800, 32, 10
-# Recall@10 that each family must reach on clustered vectors: exact ones all, the others what their codes allow.
+# Recall@10 that each family must reach on clustered vectors: exact ones all, others what their codes allow.
 EXACT = {"Flat": {}, "IVF16,Flat": {"nprobe": 16}, "IVF16_HNSW8,Flat": {"nprobe": 16}}
 FAMILIES = {
     **{factory: (search, 1.0) for factory, search in EXACT.items()},
@@ -49,7 +49,7 @@ IDS = np.random.default_rng(3).permutation(np.arange(5, 5 + 3 * N, 3)).astype(np
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """One saved index a family: the first 600 vectors built, the others added, where the family takes them."""
+    """One saved index a family: 600 vectors built, the others added where the family takes them."""
     folder = tmp_path_factory.mktemp("faiss")
     paths = {}
     for factory, (search, _) in FAMILIES.items():
@@ -193,6 +193,6 @@ def test_files_that_are_no_index(saved: dict[str, Path], tmp_path: Path) -> None
     whole = saved["HNSW16"].read_bytes()
     for content in (b"", b"nonsense", whole[:100], whole[: len(whole) // 2]):
         path.write_bytes(content)
-        with pytest.raises(RagkitError, match="broken.faiss is damaged") as error:
+        with pytest.raises(RagkitError, match=r"broken\.faiss is damaged") as error:
             FaissIndex.load(path)
         assert "\n" not in str(error.value)

@@ -50,7 +50,7 @@ def test_expressions(expression: str, holds: Any, metadata: dict[str, Any]) -> N
 
 @pytest.mark.parametrize(
     "expression",
-    ["", "lang =", 'lang = "en"', "(", "year >= ", "1 +* 2", 'lang =~ "("', "__import__('os')", "\n"],
+    ["", "lang =", 'lang = "en"', "(", "year >= ", "1 +* 2", 'lang =~ "("', "\n"],
 )
 def test_what_is_no_expression(expression: str) -> None:
     with pytest.raises(RagkitError, match="cannot understand the filter") as error:

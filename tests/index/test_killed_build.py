@@ -1,4 +1,4 @@
-"""kill -9 during a build, at random moments, many times: the old generation stays, nothing is encoded twice."""
+"""kill -9 during a build, at random moments, many times: the old generation stays, nothing is done twice."""
 
 import importlib.util
 import os

@@ -174,7 +174,7 @@ def test_deleting_all_and_beginning_again(index: StoredIndex, hashing_encoder: H
 
 
 def test_add_refuses_an_id_that_is_taken(index: StoredIndex) -> None:
-    with pytest.raises(RagkitError, match="'d3' is in .* already: update it"):
+    with pytest.raises(RagkitError, match=r"'d3' is in .* already: update it"):
         index.add([Document("fresh", "text"), Document("d3", "text")])
     assert len(StoredIndex.open(index.path)) == 40
 
@@ -294,7 +294,7 @@ def test_nothing_to_index(tmp_path: Path, hashing_encoder: HashingEncoder, sourc
 
 
 def test_what_is_no_index(tmp_path: Path, hashing_encoder: HashingEncoder) -> None:
-    with pytest.raises(RagkitError, match="no index at .*ragkit index build"):
+    with pytest.raises(RagkitError, match=r"no index at .*ragkit index build"):
         StoredIndex.open(tmp_path / "nowhere")
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "mine.txt").write_text("x")

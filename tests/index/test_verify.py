@@ -9,7 +9,9 @@ import pytest
 from hashing_encoder import HashingEncoder
 
 from ragkit.corpus.document import Document, Passage
-from ragkit.index import incoming, stored
+from ragkit.encoders import loading
+from ragkit.errors import RagkitError
+from ragkit.index import stored
 from ragkit.index.faiss_index import FaissIndex
 from ragkit.index.stored import StoredIndex
 
@@ -24,7 +26,6 @@ def test_offsets_that_point_elsewhere(tmp_path: Path, monkeypatch: pytest.Monkey
     problems = StoredIndex.build(DOCUMENTS, tmp_path / "i", encoder=HashingEncoder()).verify()
     assert len(problems) == 6 and "'d0#5' is not at 6-11 of its document" in problems[0]
     assert problems[-1] == "and 15 more like this"
-    assert incoming.cut is not wrong
 
 
 @pytest.mark.parametrize(
@@ -48,9 +49,12 @@ def test_vectors_too_few_or_too_many(
     assert re.search(message, problem)
 
 
-def test_an_encoder_that_is_gone(tmp_path: Path) -> None:
+def test_an_encoder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(spec: str) -> None:
+        raise RagkitError(f"no model {spec!r}")
+
+    monkeypatch.setattr(loading, "load_encoder", load)
     StoredIndex.build(DOCUMENTS, tmp_path / "i", encoder=HashingEncoder())
     index = StoredIndex.open(tmp_path / "i")
     assert index.verify(encoder=False) == []
-    (problem,) = index.verify()
-    assert "hashing-a" in problem
+    assert index.verify() == ["no model 'hashing-a'"]
