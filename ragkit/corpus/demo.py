@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def demo_documents() -> list[Document]:
-    """A document for each topic of the reference as this Python has it: its id the topic, its title the heading."""
+    """A document for each topic of this Python's language reference: id is the topic, title its heading."""
     return [
         Document(topic, text, text.strip().partition("\n")[0], {"topic": topic})
         for topic, text in sorted(topics.items())

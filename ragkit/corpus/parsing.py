@@ -1,5 +1,6 @@
 """One file of the user's to one document."""
 
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -38,12 +39,20 @@ def parse_file(path: Path) -> Document:
     file's name; the title its own, or the name. Metadata: path, type, modified (ISO date), bytes; pages of
     a PDF.
 
-    Raises `Unreadable` where the file cannot be read, is damaged, too large, or not text in UTF-8 (or what
-    its byte order mark says).
+    Raises `Unreadable` where the file cannot be read, is damaged, empty, too large, or not text in UTF-8 (or
+    what its byte order mark says).
     """
     kind = suffix(path)
-    parsed = PARSERS.get(kind, _plain)(path)
-    stat = path.stat()
+    try:
+        parsed = PARSERS.get(kind, _plain)(path)
+        stat = path.stat()
+    except Unreadable:
+        raise
+    except Exception as error:  # a damaged file fails anywhere in a parser; it must not end a whole build
+        raise Unreadable(path, f"damaged, or no {kind} file ({type(error).__name__})") from error
+    if not parsed.text.strip():
+        hint = "; if it was scanned, run OCR over it" if kind == ".pdf" else ""
+        raise Unreadable(path, f"holds no text{hint}")
     metadata: dict[str, Any] = {
         "path": str(path),
         "type": kind.lstrip(".") or "txt",
@@ -145,6 +154,7 @@ def _pdf(path: Path) -> Parsed:
     except pypdfium2.PdfiumError as error:
         raise Unreadable(path, f"not a readable PDF ({error})") from error
     text = "\n\n".join(page.replace("\r\n", "\n").replace("\r", "\n") for page in pages)
+    text = re.sub("\ufffe\n?", "", text)  # PDFium's mark for a hyphen that only a line's end called for
     return Parsed(text.replace("\0", ""), title, len(pages))
 
 

@@ -21,7 +21,7 @@ WHOLE = "all"
 
 @dataclass(slots=True)
 class Question:
-    """A question; `relevant` grades ids of documents or of passages. Without answers, it has none that is known."""
+    """A question; `relevant` grades ids of documents or passages. Without `answers` none is known."""
 
     id: str
     text: str
@@ -31,7 +31,7 @@ class Question:
 
 @dataclass(slots=True)
 class QuestionSet:
-    """Questions of one split. `documents` reads the corpus that they were asked about, where the set has one."""
+    """Questions of one split. `documents` reads the corpus they ask about, where the set has one."""
 
     name: str
     split: str

@@ -19,7 +19,7 @@ Located = tuple[Document, str]
 
 
 def as_document(record: dict[str, Any], place: str, default_id: str) -> Document:
-    """The record as an unsplit document: fields besides id, text and title are metadata, `metadata` itself too."""
+    """The record as an unsplit document: fields besides id, text and title are metadata, `metadata` too."""
     id_field = next((name for name in ID_FIELDS if record.get(name) is not None), None)
     text_field = next((name for name in TEXT_FIELDS if isinstance(record.get(name), str)), None)
     if text_field is None:
@@ -49,7 +49,7 @@ def as_document(record: dict[str, Any], place: str, default_id: str) -> Document
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
-    """(record, place) of each line that is not blank. Raises `RagkitError` naming the line that is no object."""
+    """(record, place) of each line that is not blank. Raises `RagkitError` naming a line that is none."""
     for number, line in read_lines(path):
         if not line.strip():
             continue

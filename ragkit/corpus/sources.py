@@ -1,4 +1,4 @@
-"""Sources to documents: folders, globs, files, records, data sets, one after the other, never all in memory."""
+"""Sources to documents: folders, globs, files, records, data sets, lazily, never all in memory."""
 
 import glob
 import hashlib
@@ -138,8 +138,12 @@ def _walk(folder: Path, skip: OnSkip) -> Iterator[Path]:
 
 
 def _glob(pattern: str, skip: OnSkip) -> Iterator[Path]:
-    paths = map(Path, sorted(glob.iglob(pattern, recursive=True)))
-    return (path for path in paths if not path.is_dir() and _belongs(path, _fixed_folder(pattern), skip))
+    folder = _fixed_folder(pattern)
+    for path in map(Path, sorted(glob.iglob(pattern, recursive=True))):
+        # Links to folders are followed by `glob`, in circles too; by us they are not.
+        followed = any((folder / parent).is_symlink() for parent in path.relative_to(folder).parents[:-1])
+        if not followed and not path.is_dir() and _belongs(path, folder, skip):
+            yield path
 
 
 def _fixed_folder(pattern: str) -> Path:

@@ -1,8 +1,15 @@
-"""Cutting documents into passages, with exact offsets and never inside a word."""
+"""Cutting documents into passages, with exact offsets and never inside a word.
+
+Passages are windows of whole pieces (words, or sentences), each piece of some weight in words or tokens.
+Neighbours have pieces of at least `overlap` in common, so every stretch of words that weighs no more lies
+whole in some passage: an answer that short is never cut (`_windows` says why).
+"""
 
 import re
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Literal
 
 from ragkit.corpus.document import Document, Passage
@@ -12,17 +19,21 @@ Unit = Literal["words", "sentences", "tokens", "none"]
 UNITS: tuple[Unit, ...] = ("words", "sentences", "tokens", "none")
 Span = tuple[int, int]
 
-WORD = re.compile(r"\S+")
+# Han and kana are written without spaces: each character, with the marks and punctuation after it, is a word
+# there, lest a whole Chinese document be one. Any other word goes on to the next white space, however long.
+UNSPACED = r"\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+WORD = re.compile(rf"[{UNSPACED}][^\w\s]*|[^\s{UNSPACED}]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Splitting:
-    """How documents are cut: passages of at most `size` units, each sharing `overlap` with the one before.
+    """How documents are cut: passages of at most `size` units, neighbours with at least `overlap` in common.
 
-    A word is a run of characters without white space. "sentences" packs whole sentences up to `size` words
-    (a longer sentence is cut by words) and repeats whole sentences of up to `overlap` words; "tokens" counts
-    the encoder's tokens and ends at ends of words; "none" keeps a document whole. A single word longer
-    than `size` tokens, as in scripts without spaces, stays whole.
+    A word is a run of characters without white space, in Han and kana a single character. "sentences" packs
+    whole sentences up to `size` words and repeats whole sentences of at least `overlap` words; a sentence of
+    more than (size - overlap) / 2 words, too long to be repeated, is cut between words. "tokens" counts the
+    encoder's tokens and ends at ends of words; a single word of more than `size` stays whole. "none" keeps a
+    document whole.
     """
 
     unit: Unit = "words"
@@ -54,14 +65,16 @@ def split(document: Document, splitting: Splitting | None = None, tokenizer: Any
         splitting = Splitting() if document.splittable else Splitting(unit="none")
     text = document.text
     if splitting.unit == "none":
-        return [_passage(document, 0, len(text), whole=True)] if text.strip() else []
+        start, end = len(text) - len(text.lstrip()), len(text.rstrip())
+        return [_passage(document, start, end, whole=True)] if start < end else []
+    pieces = [match.span() for match in WORD.finditer(text)]
+    weights = [1] * len(pieces)
     if splitting.unit == "sentences":
-        spans = _by_sentences(text, splitting)
-    else:
-        words = [match.span() for match in WORD.finditer(text)]
-        weights = [1] * len(words) if splitting.unit == "words" else _token_counts(text, words, tokenizer)
-        spans = _pack(words, weights, splitting.size, splitting.overlap)
-    return [_passage(document, start, end) for start, end in spans]
+        pieces, weights = _sentences(text, pieces, (splitting.size - splitting.overlap) // 2)
+    elif splitting.unit == "tokens":
+        weights = _token_counts(text, pieces, tokenizer)
+    windows = _windows(weights, splitting.size, splitting.overlap)
+    return [_passage(document, pieces[first][0], pieces[last - 1][1]) for first, last in windows]
 
 
 def _passage(document: Document, start: int, end: int, whole: bool = False) -> Passage:
@@ -76,57 +89,50 @@ def _passage(document: Document, start: int, end: int, whole: bool = False) -> P
     )
 
 
-def _pack(pieces: list[Span], weights: list[int], size: int, overlap: int) -> Iterator[Span]:
-    """Runs of consecutive pieces of at most `size` in weight; each begins with the last pieces of the one
-    before that weigh at most `overlap` together."""
-    first = 0
-    while first < len(pieces):
-        last, weight = first, weights[first]
-        while last + 1 < len(pieces) and weight + weights[last + 1] <= size:
-            last += 1
-            weight += weights[last]
-        yield pieces[first][0], pieces[last][1]
-        if last + 1 == len(pieces):
-            return
-        start, shared = last + 1, 0
-        # Back no further than what leaves room for the next piece: each run must bring something new.
-        room = min(overlap, size - weights[last + 1])
-        while start - 1 > first and shared + weights[start - 1] <= room:
-            start -= 1
-            shared += weights[start]
-        first = start
+def _windows(weights: Sequence[int], size: int, overlap: int) -> Iterator[Span]:
+    """Ranges [first, last) of pieces that weigh at most `size`, or of one piece, each reaching further than
+    the one before.
+
+    The next range starts at the last piece that leaves at least `overlap` in common. What weighs no more
+    than `overlap` and crosses the end of a range therefore starts inside the next one. Where a heavy piece
+    leaves no such start, the next piece is tried: what starts at the heavy one fitted already.
+    """
+    total = [0, *accumulate(weights)]  # pieces first to last weigh total[last] - total[first]
+    first = reached = 0
+    while reached < len(weights):
+        last = max(bisect_right(total, total[first] + size) - 1, first + 1)
+        if last > reached:
+            yield first, last
+            reached = last
+        first = max(bisect_right(total, total[reached] - overlap, 0, reached + 1) - 1, first + 1)
 
 
-def _by_sentences(text: str, splitting: Splitting) -> Iterator[Span]:
-    pieces: list[Span] = []
-    weights: list[int] = []
-    for sentence in _sentences(text):
-        words = [match.span() for match in WORD.finditer(text, *sentence)]
-        for at in range(0, len(words), splitting.size):
-            part = words[at : at + splitting.size]
-            pieces.append((part[0][0], part[-1][1]))
-            weights.append(len(part))
-    return _pack(pieces, weights, splitting.size, splitting.overlap)
+def _sentences(text: str, words: list[Span], most: int) -> tuple[list[Span], list[int]]:
+    """Sentences and how many words each has; the single words of a sentence that has more than `most`.
 
-
-def _sentences(text: str) -> Iterator[Span]:
-    """Spans that cover the text, cut between words even where the segmenter would cut inside one."""
+    Two sentences of `most` and an overlap fit one passage: then an answer across two sentences is not cut
+    either. A word belongs to the sentence that it starts in, wherever the segmenter would cut.
+    """
     import sentencex
 
-    start = end = 0
-    for segment in sentencex.segment("en", text):
-        found = text.find(segment, end)
-        end = (found if found >= 0 else end) + len(segment)
-        if end < len(text) and not (text[end].isspace() or text[end - 1].isspace()):
-            continue
-        yield start, end
-        start = end
-    if start < len(text):
-        yield start, len(text)
+    pieces: list[Span] = []
+    weights: list[int] = []
+    starts = [start for start, _ in words]
+    first = 0
+    for sentence in sentencex.get_sentence_boundaries("en", text):
+        last = bisect_right(starts, sentence["end_index"] - 1, first)
+        if 0 < last - first <= most:
+            pieces.append((words[first][0], words[last - 1][1]))
+            weights.append(last - first)
+        else:
+            pieces += words[first:last]
+            weights += [1] * (last - first)
+        first = last
+    return pieces + words[first:], weights + [1] * (len(words) - first)
 
 
 def _token_counts(text: str, words: list[Span], tokenizer: Any) -> list[int]:
-    """How many of the tokenizer's tokens begin in each word, at least one."""
+    """How many of the tokenizer's tokens end in each word, at least one."""
     if tokenizer is None or not getattr(tokenizer, "is_fast", False):
         raise RagkitError(
             "splitting by tokens needs an encoder with a fast tokenizer: split by words instead"
@@ -137,8 +143,8 @@ def _token_counts(text: str, words: list[Span], tokenizer: Any) -> list[int]:
     counts = [0] * len(words)
     at = 0
     for start, end in tokens["offset_mapping"]:
-        while at + 1 < len(words) and start >= words[at + 1][0]:
-            at += 1
-        if words and end > words[at][0]:
+        if start < end and words:  # its end: a token may begin with the space before its word
+            while at + 1 < len(words) and end > words[at + 1][0]:
+                at += 1
             counts[at] += 1
     return [max(1, count) for count in counts]
