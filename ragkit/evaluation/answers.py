@@ -1,22 +1,9 @@
 """Whether an answer is right: SQuAD's exact match and F1 (Rajpurkar et al. 2016), word for word as there."""
 
-import re
-import string
 from collections import Counter
 from collections.abc import Sequence
 
-ARTICLES = re.compile(r"\b(a|an|the)\b")
-PUNCTUATION = frozenset(string.punctuation)
-
-
-def normalise(text: str) -> str:
-    """Lower case, without ASCII punctuation and English articles, white space collapsed.
-
-    >>> normalise("The  Eiffel-Tower!")
-    'eiffeltower'
-    """
-    text = "".join(character for character in text.lower() if character not in PUNCTUATION)
-    return " ".join(ARTICLES.sub(" ", text).split())
+from ragkit.corpus.normalisation import normalise
 
 
 def exact_match(answer: str, golds: Sequence[str]) -> float:

@@ -1,6 +1,6 @@
 """Measures of a ranking: R@k, Success@k, P@k, RR@k, AP@k, nDCG@k, named as ir-measures names them.
 
-Without `@k` the whole ranking counts. `Success@k` is DPR's "top-k accuracy" (any relevant passage in the first
+Without `@k` the whole ranking counts. `Success@k` is DPR's "top-k accuracy" (any relevant one in the first
 k), `R@k` the share of all relevant ones: where a question has one relevant passage they are equal. nDCG has
 the gain of trec_eval, the grade itself, and the discount 1/log2(rank + 1) (Järvelin and Kekäläinen 2002).
 """

@@ -9,9 +9,10 @@ from typing import Any, Literal
 import numpy as np
 
 from ragkit.corpus.document import Passage
+from ragkit.corpus.normalisation import normalise
 from ragkit.corpus.questions import Question, QuestionSet
 from ragkit.errors import RagkitError
-from ragkit.evaluation.answers import answer_in_text, exact_match, f1, normalise
+from ragkit.evaluation.answers import answer_in_text, exact_match, f1
 from ragkit.evaluation.statistics import Estimate, estimate
 from ragkit.generation.answerer import Answerer
 from ragkit.retrieval.hit import Hit

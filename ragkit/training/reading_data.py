@@ -3,7 +3,7 @@
 import gzip
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,59 +64,27 @@ def split_held_out(
 ) -> tuple[list[ReadingExample], list[ReadingExample]]:
     """Splits by article: (training, held out), about one article in `one_in` held out whole.
 
-    The article's hash decides, so the same file always gives the same split. At most `limit`
-    held-out questions are kept, spread evenly over the articles held out.
+    The article's hash decides, so the same file always gives the same split. Of a handful of articles one
+    is held out, of a single one some questions. At most `limit` held-out questions are kept, spread
+    evenly over the articles held out.
+
+    Raises:
+        RagkitError: if there are fewer than 2 questions.
     """
-    train: list[ReadingExample] = []
-    held: list[ReadingExample] = []
-    for example in examples:
-        digest = hashlib.sha256(example.title.encode()).digest()
-        (held if int.from_bytes(digest[:4], "big") % one_in == 0 else train).append(example)
+    if len(examples) < 2:
+        raise RagkitError(f"{len(examples)} questions are too few to learn from: at least 2 are needed")
+    hashes = {example.title: _hash(example.title) for example in examples}
+    if len(hashes) == 1:
+        return [e for at, e in enumerate(examples) if at % one_in], list(examples[::one_in])[:limit]
+    chosen = {title for title, number in hashes.items() if number % one_in == 0}
+    chosen = chosen or {min(hashes, key=lambda title: hashes[title])}
+    held = [example for example in examples if example.title in chosen]
     stride = max(1, -(-len(held) // limit))
-    return train, held[::stride]
+    return [example for example in examples if example.title not in chosen], held[::stride]
 
 
-@dataclass(frozen=True, slots=True)
-class TokenisedText:
-    """Word pieces of a text: `ids` (tokens,), `offsets` (tokens, 2) in characters of the text."""
-
-    ids: np.ndarray
-    offsets: np.ndarray
-
-    def tokens_of(self, start: int, stop: int) -> tuple[int, int] | None:
-        """First and last token, both inclusive, that touch the characters [start, stop)."""
-        first = int(np.searchsorted(self.offsets[:, 1], start, side="right"))
-        last = int(np.searchsorted(self.offsets[:, 0], stop, side="left")) - 1
-        return (first, last) if first <= last else None
-
-
-def tokenise(tokenizer: Any, texts: Sequence[str]) -> list[TokenisedText]:
-    """Word pieces of each text without special tokens, through a fast tokenizer, never truncated."""
-    found: list[TokenisedText] = []
-    for at in range(0, len(texts), 1000):
-        encoded = tokenizer(
-            list(texts[at : at + 1000]),
-            add_special_tokens=False,
-            return_offsets_mapping=True,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            verbose=False,
-        )
-        for ids, offsets in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
-            found.append(TokenisedText(np.array(ids, np.int32), np.array(offsets, np.int32).reshape(-1, 2)))
-    return found
-
-
-def windows_of(tokens: int, room: int, stride: int) -> Iterator[tuple[int, int]]:
-    """Cuts `tokens` into windows [begin, end) of at most `room`, neighbours sharing `stride` tokens."""
-    if not 0 <= stride < room:
-        raise ValueError(f"a stride of {stride} tokens does not fit windows of {room}")
-    begin = 0
-    while True:
-        yield begin, min(begin + room, tokens)
-        if begin + room >= tokens:
-            return
-        begin += room - stride
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
 def token_batches(

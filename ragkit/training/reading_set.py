@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ragkit.training.reading_data import ReadingExample, TokenisedText, tokenise, windows_of
+from ragkit.generation.tokenised import TokenisedText, tokenise, windows_of
+from ragkit.training.reading_data import ReadingExample
 
 
 @dataclass(frozen=True, slots=True)
