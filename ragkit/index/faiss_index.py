@@ -25,11 +25,11 @@ SCORED_DIRECTLY = 10_000
 CHUNK = 16_384
 QUERIES = 64
 TRAINING_ROWS = 65_536
-TRAINING_ROWS_PER_LIST = 64
+TRAINING_ROWS_PER_LIST = 40
 
 
 def needed_rows(factory: str) -> int:
-    """The fewest vectors that k-means can train the engine on: one for each centroid; 0 where there is none."""
+    """The fewest vectors that k-means can train the engine on: one a centroid, where there are any."""
     lists = [int(n) for n in re.findall(r"IVF(\d+)", factory)]
     codes = [1 << int(bits or 8) for bits in re.findall(r"PQ\d+(?:x(\d+))?", factory)]
     return max([*lists, *codes, 0])
@@ -234,8 +234,8 @@ def _selecting(engine: Any, selector: Any, nprobe: int | None = None) -> Any:
 
 
 def _tune_training(engine: Any) -> None:
-    """Leaves out what only costs: an annealing of product quantiser codes for a kind of search that is not used here
-    (polysemous; it takes 100 times as long as the training proper), and k-means's warnings on the terminal."""
+    """Leaves out what only costs: an annealing of product quantiser codes for a kind of search that is not
+    used here (polysemous; it takes 100 times as long as the training proper), and k-means's warnings."""
     part = faiss.downcast_index(engine)
     if hasattr(part, "do_polysemous_training"):
         part.do_polysemous_training = False

@@ -22,7 +22,7 @@ class Recipe:
     factory: str
     """A FAISS factory string; {lists} and {subquantizers} are filled in for the corpus at hand."""
     up_to: int
-    """The largest number of passages that "auto" takes it for; 0: no limit, -1: only when named."""
+    """The largest number of passages that "auto" takes it for; 0: no limit."""
     search: Mapping[str, int] = field(default_factory=dict)
     """FAISS search parameters; where empty, `default_search` gives them."""
     measured: list[dict[str, Any]] = field(default_factory=list)
@@ -38,13 +38,13 @@ class Choice:
 
 
 def recipes() -> list[Recipe]:
-    """All recipes, in the order in which "auto" tries them, then the others."""
+    """All recipes, in the order in which "auto" tries them."""
     found = [
         Recipe(name=file.name.removesuffix(".toml"), **tomllib.loads(file.read_text("utf-8")))
         for file in files("ragkit.index").joinpath("recipes").iterdir()
         if file.name.endswith(".toml")
     ]
-    return sorted(found, key=lambda recipe: (recipe.up_to < 0, recipe.up_to == 0, recipe.up_to))
+    return sorted(found, key=lambda recipe: recipe.up_to or float("inf"))
 
 
 def choose(index: str, passages: int, dimension: int) -> Choice:
@@ -82,13 +82,11 @@ def default_search(factory: str) -> dict[str, int]:
 
 
 def _lists(passages: int) -> int:
-    """The power of two nearest above 4 sqrt(n), as FAISS's guidelines have it, and 32 passages a list or
-    more."""
-    wanted = min(4 * passages**0.5, passages / 32)
-    return 1 << max(0, int(wanted).bit_length() - 1 if wanted <= 1 else int(wanted - 1).bit_length())
+    """A power of two of at most 4 sqrt(n), as FAISS's guidelines have it, and of 32 passages a list or more."""
+    return 1 << max(0, int(min(4 * passages**0.5, passages / 32)).bit_length() - 1)
 
 
 def _subquantizers(dimension: int) -> int:
-    """Product quantiser codes a vector: one byte for every 4 dimensions where 4 divides them, else 2, else
+    """Product quantiser codes a vector: a byte for 4 dimensions where 4 divides them all, else for 2, else for 1."""
     1."""
     return next(dimension // part for part in (4, 2, 1) if dimension % part == 0)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Self
 from ragkit.corpus.document import Passage
 from ragkit.encoders.encoder import Encoder, Vectors
 from ragkit.errors import RagkitError
+from ragkit.index.checks import refuse_foreign, refuse_other, resolve_encoder, tokenizer_of
 from ragkit.index.events import OnEvent, WriteReport
 from ragkit.index.generations import Generation, Generations
 from ragkit.index.incoming import Sources, cut, incoming, named
 from ragkit.index.info import IndexInfo, describe
-from ragkit.index.lock import LOCK_FILE, writer_lock
+from ragkit.index.lock import writer_lock
 from ragkit.index.manifest import Manifest
 from ragkit.index.passages import PassageStore, PassageWriter
 from ragkit.index.reading import GenerationReader
@@ -48,7 +49,7 @@ class StoredIndex:
         """
         generation = Generations(Path(path)).current()
         if encoder is not None:
-            _refuse_other(encoder, generation)
+            refuse_other(encoder, generation)
         return cls(Path(path), generation, encoder)
 
     @classmethod
@@ -75,8 +76,8 @@ class StoredIndex:
         string, `out` is something else than an index, another process writes to it, or the disk is full.
         """
         out = Path(out)
-        _refuse_foreign(out)
-        loaded = _load(encoder)
+        refuse_foreign(out)
+        loaded = resolve_encoder(encoder)
         passport = loaded.passport()
         check_factory(factory, passport.dimension)
         report = WriteReport()
@@ -84,7 +85,7 @@ class StoredIndex:
         def fill(writer: PassageWriter) -> bool:
             passages = 0
             for document in incoming(sources, strict, report, on_event):
-                parts = cut(document, splitting, _tokenizer(loaded))
+                parts = cut(document, splitting, tokenizer_of(loaded))
                 writer.append(document, parts)
                 passages += len(parts)
                 report.added += 1
@@ -170,8 +171,8 @@ class StoredIndex:
         """The encoder of its vectors, loaded on first use. Raises RagkitError where it is not the same any
         more."""
         if self._encoder is None:
-            encoder = _load(self.manifest.passport.name)
-            _refuse_other(encoder, self._generation)
+            encoder = resolve_encoder(self.manifest.passport.name)
+            refuse_other(encoder, self._generation)
             self._encoder = encoder
         return self._encoder
 
@@ -223,7 +224,7 @@ class StoredIndex:
         def change(base: PassageStore, writer: PassageWriter, report: WriteReport) -> bool:
             known = base.document_rows()
             splitting = self._splitting()
-            tokenizer = _tokenizer(self.encoder) if splitting and splitting.unit == "tokens" else None
+            tokenizer = tokenizer_of(self.encoder) if splitting and splitting.unit == "tokens" else None
             replaced: list[int] = []
             writer.copy(base)
             for document in incoming(sources, strict, report, on_event):
@@ -264,7 +265,7 @@ class StoredIndex:
         with writer_lock(self.path):
             base = generations.current()
             if self._encoder is not None:
-                _refuse_other(self._encoder, base)
+                refuse_other(self._encoder, base)
             self._show(base)
             store = self._reader.store
             settings = Settings(
@@ -288,30 +289,3 @@ class StoredIndex:
 
         stored = self.manifest.splitting
         return None if stored is None else Splitting(**stored)
-
-
-def _load(encoder: str | Path | Encoder) -> Encoder:
-    if not isinstance(encoder, str | Path):
-        return encoder
-    from ragkit.encoders.loading import load_encoder
-
-    # A folder is remembered by its full path: the index may be opened from elsewhere.
-    return load_encoder(Path(encoder).resolve() if Path(encoder).is_dir() else encoder)
-
-
-def _tokenizer(encoder: Encoder) -> object:
-    return getattr(encoder, "tokenizer", None)
-
-
-def _refuse_other(encoder: Encoder, generation: Generation) -> None:
-    if difference := encoder.passport().disagreement(generation.manifest.passport):
-        raise RagkitError(f"wrong encoder for the index {generation.index}: {difference}")
-
-
-def _refuse_foreign(out: Path) -> None:
-    """An index never goes into a folder that holds something else."""
-    if out.exists() and not out.is_dir():
-        raise RagkitError(f"{out} is a file: name a folder for the index")
-    ours = {CACHE, LOCK_FILE, "generations", "current.json", "current.tmp"}
-    if out.is_dir() and (others := sorted({path.name for path in out.iterdir()} - ours)):
-        raise RagkitError(f"{out} holds something else than an index ({others[0]}): name another folder")

@@ -180,7 +180,7 @@ def test_what_training_needs() -> None:
     assert needed_rows("IVF64,PQ8") == needed_rows("PQ8") == 256
     assert needed_rows("OPQ16_32,IVF1024,PQ16x4fs") == 1024
     assert needed_rows("PQ16x4fs") == 16
-    assert training_rows("Flat") == 65_536 and training_rows("IVF4096,SQ8") == 64 * 4096
+    assert training_rows("Flat") == 65_536 and training_rows("IVF4096,SQ8") == 40 * 4096
 
 
 def test_vectors_of_another_dimension(saved: dict[str, Path]) -> None:

@@ -319,7 +319,7 @@ def test_engines_that_cannot_be_are_refused_before_encoding(
 
 def test_texts_and_metadata_that_cannot_be_stored(tmp_path: Path, hashing_encoder: HashingEncoder) -> None:
     for document in (Document("a", "lone \ud800 surrogate"), Document("a", "text", "", {"x": {1, 2}})):
-        with pytest.raises(RagkitError, match="document 'a' cannot be stored"):
+        with pytest.raises(RagkitError, match=r"document 'a' cannot be stored"):
             StoredIndex.build([document], tmp_path / "i", encoder=hashing_encoder)
 
 
