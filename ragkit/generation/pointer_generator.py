@@ -27,7 +27,7 @@ from ragkit.generation.copy_mixture import CopyMixture
 
 
 class PointerGeneratorConfig(PretrainedConfig):
-    """Sizes of a pointer-generator; `encoder` holds the configuration of its BERT encoder."""
+    """Sizes of a pointer-generator: its BERT `encoder`, as a dictionary, whose sizes the decoder shares."""
 
     model_type = "ragkit-pointer-generator"
 
@@ -35,8 +35,6 @@ class PointerGeneratorConfig(PretrainedConfig):
         self,
         encoder: dict[str, Any] | None = None,
         decoder_layers: int = 2,
-        decoder_attention_heads: int = 6,
-        decoder_ffn_dim: int = 1536,
         max_target_positions: int = 64,
         bos_token_id: int = 101,
         eos_token_id: int = 102,
@@ -50,10 +48,9 @@ class PointerGeneratorConfig(PretrainedConfig):
         self.vocab_size = self.encoder["vocab_size"]
         self.hidden_size = self.encoder["hidden_size"]
         self.num_hidden_layers = decoder_layers
-        self.num_attention_heads = decoder_attention_heads
+        self.num_attention_heads = self.encoder["num_attention_heads"]
+        self.intermediate_size = self.encoder["intermediate_size"]
         self.decoder_layers = decoder_layers
-        self.decoder_attention_heads = decoder_attention_heads
-        self.decoder_ffn_dim = decoder_ffn_dim
         self.max_target_positions = max_target_positions
         super().__init__(
             bos_token_id=bos_token_id,
@@ -153,13 +150,13 @@ class DecoderLayer(nn.Module):
     def __init__(self, config: PointerGeneratorConfig, index: int) -> None:
         super().__init__()
         size = config.hidden_size
-        self.index, self.heads = index, config.decoder_attention_heads
+        self.index, self.heads = index, config.num_attention_heads
         self.self_norm, self.source_norm, self.ffn_norm = (nn.LayerNorm(size) for _ in range(3))
         self.qkv = nn.Linear(size, 3 * size)
         self.self_output = nn.Linear(size, size)
         self.source_attention = SourceAttention(size, self.heads)
-        self.widen = nn.Linear(size, config.decoder_ffn_dim)
-        self.narrow = nn.Linear(config.decoder_ffn_dim, size)
+        self.widen = nn.Linear(size, config.intermediate_size)
+        self.narrow = nn.Linear(config.intermediate_size, size)
 
     def forward(
         self, hidden: Tensor, memory: Tensor, source_bias: Tensor, causal: Tensor, cache: Cache | None

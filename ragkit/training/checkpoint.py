@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -100,7 +100,7 @@ def load_checkpoint(
         load_trained_tensors(model, newest / "model.safetensors")
         _load_optimizer(optimizer, load_file(newest / "optimizer.safetensors"))
         return Progress(**record)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise RagkitError(f"{newest}: damaged checkpoint: {error}") from error
 
 

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from ragkit.errors import RagkitError
 from ragkit.generation.pointer_generator import PointerGenerator, PointerGeneratorConfig
 from ragkit.generation.surface import surface_from_passage
+from ragkit.generation.tokenised import tokenise
 from ragkit.training.free_answers import read_answered_beir
 from ragkit.training.half_precision import register_lean_attention
 from ragkit.training.loop import train
 from ragkit.training.pair_recipe import PairRecipe, PairSettings, reading_sets
-from ragkit.training.reading_data import ReadingExample, read_squad, split_held_out, token_batches, tokenise
-from ragkit.training.reading_scores import exact_and_f1
+from ragkit.training.reading_data import ReadingExample, read_squad, split_held_out, token_batches
+from ragkit.training.reading_scores import mean_scores
 from ragkit.training.reading_set import ReadingSet, Window
 from ragkit.training.recipe import LoopSettings, OnEvent, TrainingResult
 
@@ -82,12 +83,8 @@ class GeneratorRecipe(PairRecipe):
         return labels
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        golds = [example.answers for example in self.held_out.examples]
-        pairs = [
-            exact_and_f1(text, gold) for text, gold in zip(self.predict(self.held_out), golds, strict=True)
-        ]
-        exact, f1 = (100 * float(np.mean(column)) for column in zip(*pairs, strict=True))
-        return {"exact": exact, "f1": f1}
+        predictions = self.predict(self.held_out)
+        return mean_scores(predictions, [example.answers for example in self.held_out.examples])
 
     @torch.no_grad()
     def predict(self, data: ReadingSet) -> list[str]:

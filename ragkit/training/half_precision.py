@@ -15,15 +15,33 @@ LEAN_ATTENTION = "ragkit_lean"
 
 
 class HalfPrecision(nn.Module):
-    """Runs a model on bfloat16 copies of its weights; gradients arrive at the float32 originals."""
+    """Runs a model on bfloat16 copies of its weights and inputs; gradients arrive at the float32 originals.
+
+    Batch norms stay in float32, as their running statistics do.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
+        self._kept = {
+            f"{name}.{own}"
+            for name, module in model.named_modules()
+            if isinstance(module, nn.modules.batchnorm._BatchNorm)
+            for own, _ in module.named_parameters()
+        }
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        copies = {name: p.to(torch.bfloat16) for name, p in self.model.named_parameters()}
-        return functional_call(self.model, copies, args, kwargs)
+        copies = {
+            name: parameter if name in self._kept else parameter.to(torch.bfloat16)
+            for name, parameter in self.model.named_parameters()
+        }
+        inputs = tuple(_halved(value) for value in args)
+        return functional_call(self.model, copies, inputs, {k: _halved(v) for k, v in kwargs.items()})
+
+
+def _halved(value: Any) -> Any:
+    """A floating-point tensor in bfloat16, anything else as it is."""
+    return value.to(torch.bfloat16) if isinstance(value, Tensor) and value.is_floating_point() else value
 
 
 def lean_attention(

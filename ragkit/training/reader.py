@@ -16,7 +16,7 @@ from ragkit.training.half_precision import register_lean_attention
 from ragkit.training.loop import train
 from ragkit.training.pair_recipe import PairRecipe, PairSettings, reading_sets
 from ragkit.training.reading_data import read_squad, split_held_out, token_batches
-from ragkit.training.reading_scores import exact_and_f1
+from ragkit.training.reading_scores import mean_scores
 from ragkit.training.reading_set import PairBatch, ReadingSet, Window
 from ragkit.training.recipe import LoopSettings, OnEvent, TrainingResult
 
@@ -54,10 +54,7 @@ class ReaderRecipe(PairRecipe):
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         predictions = self.predict(model, self.held_out)
-        golds = [example.answers for example in self.held_out.examples]
-        pairs = [exact_and_f1(text, gold) for text, gold in zip(predictions, golds, strict=True)]
-        exact, f1 = (100 * float(np.mean(column)) for column in zip(*pairs, strict=True))
-        return {"exact": exact, "f1": f1}
+        return mean_scores(predictions, [example.answers for example in self.held_out.examples])
 
     def predict(self, model: nn.Module, data: ReadingSet) -> list[str]:
         """The best non-null answer of every example over all its windows."""

@@ -22,6 +22,13 @@ def exact_and_f1(prediction: str, answers: Sequence[str]) -> tuple[float, float]
     return max(exact for exact, _ in scores), max(f1 for _, f1 in scores)
 
 
+def mean_scores(predictions: Sequence[str], answers: Sequence[Sequence[str]]) -> dict[str, float]:
+    """Mean "exact" and "f1" over questions, in percent."""
+    pairs = [exact_and_f1(said, gold) for said, gold in zip(predictions, answers, strict=True)]
+    exact, f1 = (100 * sum(column) / len(pairs) for column in zip(*pairs, strict=True))
+    return {"exact": exact, "f1": f1}
+
+
 def _f1(said: list[str], gold: list[str]) -> float:
     if not said or not gold:
         return float(said == gold)

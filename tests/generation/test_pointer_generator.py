@@ -24,8 +24,6 @@ def model() -> PointerGenerator:
     }
     config = PointerGeneratorConfig(
         encoder=encoder,
-        decoder_attention_heads=4,
-        decoder_ffn_dim=32,
         bos_token_id=CLS,
         eos_token_id=SEP,
         pad_token_id=PAD,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import (
     AutoModelForQuestionAnswering,
@@ -26,6 +26,7 @@ from ragkit.models.compress.int8_storage import (
 )
 
 
+@settings(deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     shape=st.lists(st.integers(1, 7), min_size=2, max_size=4),
