@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from ragkit.corpus.questions import Question, load_questions
 
+from ragkit.corpus.questions import Question, load_questions
 from ragkit.index.events import Event
 from ragkit.retrieval.index import Index
 
