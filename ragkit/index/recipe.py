@@ -82,11 +82,10 @@ def default_search(factory: str) -> dict[str, int]:
 
 
 def _lists(passages: int) -> int:
-    """A power of two of at most 4 sqrt(n), as FAISS's guidelines have it, and of 32 passages a list or more."""
+    """A power of two, at most 4 sqrt(n) as FAISS's guidelines have it, that leaves 32 passages a list."""
     return 1 << max(0, int(min(4 * passages**0.5, passages / 32)).bit_length() - 1)
 
 
 def _subquantizers(dimension: int) -> int:
-    """Product quantiser codes a vector: a byte for 4 dimensions where 4 divides them all, else for 2, else for 1."""
-    1."""
+    """Product quantiser codes a vector: a byte for 4 dimensions, or for 2 or 1 where they do not divide."""
     return next(dimension // part for part in (4, 2, 1) if dimension % part == 0)

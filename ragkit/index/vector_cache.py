@@ -110,7 +110,7 @@ class VectorCache:
 
     def _read_on(self) -> None:
         """Takes in all whole batches from `_end` on; cuts off what follows them."""
-        if not self.path.exists():
+        if not self.path.exists() or not self.path.stat().st_size:
             self.path.write_bytes(self._schema.serialize())
         with pa.memory_map(str(self.path)) as source:
             for keys, vectors, end in self._batches(source):

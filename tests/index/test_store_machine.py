@@ -97,4 +97,4 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 TestStore = StoreMachine.TestCase
-TestStore.settings = settings(max_examples=8, stateful_step_count=8, deadline=None)
+TestStore.settings = settings(max_examples=6, stateful_step_count=8, deadline=None)
