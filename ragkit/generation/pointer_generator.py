@@ -75,12 +75,13 @@ class SourceOutput(ModelOutput):
         source_ids: the tokens that can be copied, (batch, source).
     """
 
-    last_hidden_state: Tensor | None = None
-    memory: Tensor | None = None
-    next_keys: Tensor | None = None
-    stop_keys: Tensor | None = None
-    attention_mask: Tensor | None = None
-    source_ids: Tensor | None = None
+    # None is what ModelOutput asks of its fields; the encoder fills every one.
+    last_hidden_state: Tensor = None  # type: ignore[assignment]
+    memory: Tensor = None  # type: ignore[assignment]
+    next_keys: Tensor = None  # type: ignore[assignment]
+    stop_keys: Tensor = None  # type: ignore[assignment]
+    attention_mask: Tensor = None  # type: ignore[assignment]
+    source_ids: Tensor = None  # type: ignore[assignment]
 
 
 class PointerEncoder(nn.Module):
@@ -199,8 +200,9 @@ class PointerGenerator(PreTrainedModel, GenerationMixin):
     def get_encoder(self, modality: str | None = None) -> nn.Module:
         return self.encoder
 
-    def get_input_embeddings(self) -> nn.Module:
-        return self.encoder.bert.get_input_embeddings()
+    def get_input_embeddings(self) -> nn.Embedding:
+        embeddings: nn.Embedding = self.encoder.bert.get_input_embeddings()
+        return embeddings
 
     def set_input_embeddings(self, value: nn.Module) -> None:
         self.encoder.bert.set_input_embeddings(value)
@@ -213,7 +215,7 @@ class PointerGenerator(PreTrainedModel, GenerationMixin):
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Embedding):
             nn.init.normal_(module.weight, std=0.02)
-            if getattr(module, "bias", None) is not None:
+            if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.LayerNorm):
             nn.init.ones_(module.weight)
@@ -259,6 +261,8 @@ class PointerGenerator(PreTrainedModel, GenerationMixin):
         if encoder_outputs is None:
             encoder_outputs = self.encoder(input_ids, attention_mask)
         if decoder_input_ids is None:
+            if labels is None:
+                raise ValueError("decoder_input_ids or labels are needed")
             decoder_input_ids = self.prefixes(labels)
         cache = past_key_values if use_cache else None
         mixture = self.decode(encoder_outputs, decoder_input_ids, cache)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -33,7 +34,7 @@ class Progress:
 
 def trained_tensors(model: nn.Module) -> dict[str, Tensor]:
     """The parameters that are trained and the buffers, by name, on the CPU; tied ones once."""
-    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    named: dict[str, Tensor] = {name: p for name, p in model.named_parameters() if p.requires_grad}
     named |= {name: b for name, b in model.named_buffers() if name in model.state_dict()}
     return {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
 
@@ -119,6 +120,13 @@ def load_best(path: Path, model: nn.Module) -> dict[str, float]:
     with safe_open(path, "pt") as file:
         scores: dict[str, float] = json.loads(file.metadata()["scores"])
     return scores
+
+
+def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
+    """Saves a transformers model with its tokenizer, once however many processes train it."""
+    if PartialState().is_main_process:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
 
 
 def _publish(aside: Path, final: Path) -> None:

@@ -13,6 +13,7 @@ from ragkit.errors import RagkitError
 from ragkit.generation.pointer_generator import PointerGenerator, PointerGeneratorConfig
 from ragkit.generation.surface import surface_from_passage
 from ragkit.generation.tokenised import tokenise
+from ragkit.training.checkpoint import save_model
 from ragkit.training.free_answers import read_answered_beir
 from ragkit.training.half_precision import register_lean_attention
 from ragkit.training.loop import train
@@ -187,6 +188,5 @@ def train_generator(
     sizes = [asdict(settings), len(examples), len(free)]
     result = train(recipe, out, settings.loop, on_event, sizes)
     model.encoder.bert.set_attn_implementation("eager")
-    model.save_pretrained(out / "model")
-    tokenizer.save_pretrained(out / "model")
+    save_model(out / "model", model, tokenizer)
     return result

