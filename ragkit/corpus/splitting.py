@@ -24,6 +24,10 @@ Span = tuple[int, int]
 UNSPACED = r"\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 WORD = re.compile(rf"[{UNSPACED}][^\w\s]*|[^\s{UNSPACED}]+")
 
+# The segmenter's time grows with the square of its text, so it gets a paragraph at a time, and of one without
+# end some 10,000 characters up to the end of a line, or else of a word.
+BLOCK = re.compile(r"(?:[^\n]|\n(?![^\S\n]*\n)){1,10000}(?:[^\n]{0,10000}\n|\S*\s*)")
+
 
 @dataclass(frozen=True, slots=True)
 class Splitting:
@@ -113,14 +117,12 @@ def _sentences(text: str, words: list[Span], most: int) -> tuple[list[Span], lis
     Two sentences of `most` and an overlap fit one passage: then an answer across two sentences is not cut
     either. A word belongs to the sentence that it starts in, wherever the segmenter would cut.
     """
-    import sentencex
-
     pieces: list[Span] = []
     weights: list[int] = []
     starts = [start for start, _ in words]
     first = 0
-    for sentence in sentencex.get_sentence_boundaries("en", text):
-        last = bisect_right(starts, sentence["end_index"] - 1, first)
+    for end in _sentence_ends(text):
+        last = bisect_right(starts, end - 1, first)
         if 0 < last - first <= most:
             pieces.append((words[first][0], words[last - 1][1]))
             weights.append(last - first)
@@ -129,6 +131,16 @@ def _sentences(text: str, words: list[Span], most: int) -> tuple[list[Span], lis
             weights += [1] * (last - first)
         first = last
     return pieces + words[first:], weights + [1] * (len(words) - first)
+
+
+def _sentence_ends(text: str) -> Iterator[int]:
+    import sentencex
+
+    for block in BLOCK.finditer(text):
+        end = block.start()
+        for sentence in sentencex.segment("en", block.group()):
+            end = max(text.find(sentence, end, block.end()), end) + len(sentence)
+            yield end
 
 
 def _token_counts(text: str, words: list[Span], tokenizer: Any) -> list[int]:

@@ -107,6 +107,15 @@ def test_sentences_stay_whole_where_they_fit() -> None:
     ]
 
 
+def test_sentences_run_over_lines_and_end_with_paragraphs() -> None:
+    text = "One sentence\nover two lines. A heading\n\nAnother one is here."
+    passages = cut(text, Splitting("sentences", 10, 0))
+    assert [passage.text for passage in passages] == [
+        "One sentence\nover two lines. A heading",
+        "Another one is here.",
+    ]
+
+
 def test_chinese_and_japanese_are_cut_though_they_have_no_spaces() -> None:
     passages = cut("東京は日本の首都です。" * 100, Splitting("words", 150, 30))
     assert len(passages) > 5
