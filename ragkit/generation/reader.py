@@ -23,13 +23,14 @@ from ragkit.corpus.normalisation import normalise
 from ragkit.encoders.batches import token_budget_batches
 from ragkit.errors import RagkitError
 from ragkit.generation.answer import Answer, Support, WithoutPassage
-from ragkit.generation.answerer import Answerer, Mode, checked, nothing_found
+from ragkit.generation.answerer import Answerer, checked, nothing_found
 from ragkit.generation.loading import PACKAGED, load_reader
 from ragkit.generation.marginal import Logs, log_priors, log_sum, normalised, without
 from ragkit.generation.tokenised import TokenisedText, tokenise, windows_of
+from ragkit.retrieval.hit import Hit
 
 if TYPE_CHECKING:
-    from ragkit.retrieval.index import Index
+    from ragkit.retrieval.index import Index, Mode
 
 WINDOW = 384
 STRIDE = 128
@@ -99,7 +100,7 @@ class ExtractiveReader(Answerer):
         *,
         k: int = 5,
         temperature: float | None = None,
-        mode: Mode = "hybrid",
+        mode: "Mode" = "hybrid",
         max_answer_tokens: int = 30,
         allow_empty: bool = True,
     ) -> None:
@@ -124,7 +125,9 @@ class ExtractiveReader(Answerer):
             "allow_empty": self.allow_empty,
         }
 
-    def answer(self, questions: Sequence[str], hits: Sequence[Any], *, why: bool = False) -> list[Answer]:
+    def answer(
+        self, questions: Sequence[str], hits: Sequence[Sequence[Hit]], *, why: bool = False
+    ) -> list[Answer]:
         """Answers each question from its own hits; questions share the model's batches.
 
         Raises RagkitError for an empty question.
