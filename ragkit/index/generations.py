@@ -10,6 +10,7 @@ see the old generation or the new one. A reader holds a shared lock on its gener
 the folder is not cleared away under it; the lock goes with the process.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -21,11 +22,6 @@ from typing import IO
 
 from ragkit.errors import RagkitError
 from ragkit.index.manifest import FileRecord, Manifest
-
-try:
-    import fcntl
-except ImportError:  # Windows keeps open files from being deleted by itself
-    fcntl = None  # type: ignore[assignment]
 
 POINTER = "current.json"
 MANIFEST = "manifest.json"
@@ -123,12 +119,11 @@ class Generations:
                 if self._read_pointer()[0] != name:
                     continue  # a writer was faster: it has published the next one and cleared this one away
                 raise self._damaged(f"{folder / MANIFEST} is missing") from error
-            if fcntl is not None:
-                with suppress(OSError):  # a file system without locks: its old generations are never cleared
-                    fcntl.flock(hold, fcntl.LOCK_SH)
-                if os.fstat(hold.fileno()).st_nlink == 0:
-                    hold.close()
-                    continue
+            with suppress(OSError):  # a file system without locks: its old generations are never cleared
+                fcntl.flock(hold, fcntl.LOCK_SH)
+            if os.fstat(hold.fileno()).st_nlink == 0:
+                hold.close()
+                continue
             content = hold.read()
             try:
                 if hashlib.sha256(content).hexdigest() != checksum:
@@ -180,8 +175,6 @@ class Generations:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _is_read(self, folder: Path) -> bool:
-        if fcntl is None:
-            return False
         try:
             with (folder / MANIFEST).open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

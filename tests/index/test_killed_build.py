@@ -22,7 +22,7 @@ from ragkit.index.vector_cache import VectorCache
 from ragkit.index.writing import CACHE
 
 SCRIPT = Path(__file__).with_name("killed_build.py")
-KILLS = 20
+KILLS = 16
 
 _spec = importlib.util.spec_from_file_location("killed_build", SCRIPT)
 assert _spec and _spec.loader

@@ -47,7 +47,7 @@ def test_encoders_have_their_own_files(tmp_path: Path) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_torn_or_changed_end_costs_only_itself(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
