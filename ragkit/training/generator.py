@@ -14,11 +14,16 @@ from ragkit.generation.pointer_generator import PointerGenerator, PointerGenerat
 from ragkit.generation.surface import surface_from_passage
 from ragkit.generation.tokenised import tokenise
 from ragkit.training.checkpoint import save_model
-from ragkit.training.free_answers import read_answered_beir
 from ragkit.training.half_precision import register_lean_attention
 from ragkit.training.loop import train
 from ragkit.training.pair_recipe import PairRecipe, PairSettings, reading_sets
-from ragkit.training.reading_data import ReadingExample, read_squad, split_held_out, token_batches
+from ragkit.training.reading_data import (
+    ReadingExample,
+    read_free_answers,
+    read_squad,
+    split_held_out,
+    token_batches,
+)
 from ragkit.training.reading_scores import mean_scores
 from ragkit.training.reading_set import ReadingSet, Window
 from ragkit.training.recipe import LoopSettings, OnEvent, TrainingResult
@@ -175,7 +180,7 @@ def train_generator(
     free: list[ReadingExample] = []
     for path in map(Path, train_files):
         if path.is_dir():
-            free += read_answered_beir(path)
+            free += read_free_answers(path)
         else:
             examples += read_squad(path)
     if not examples:

@@ -1,15 +1,14 @@
 """Questions with their passages, as tokens: what the reader and the generator learn from."""
 
-import gzip
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from ragkit.corpus.questions import load_questions
+from ragkit.corpus.records import read_json, squad_paragraphs
 from ragkit.errors import RagkitError
 
 
@@ -30,33 +29,45 @@ class ReadingExample:
 
 
 def read_squad(path: Path) -> list[ReadingExample]:
-    """Reads a SQuAD JSON file, v1.1 or v2.0, plain or gzip-compressed.
+    """The questions of a SQuAD JSON file, v1.1 or v2.0, plain or gzip-compressed.
 
     Raises:
-        RagkitError: if the file is missing, is not JSON, or is not laid out like SQuAD.
+        RagkitError: if the file cannot be read or is not laid out like SQuAD.
     """
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            articles = json.load(file)["data"]
-        return [
-            _example(article.get("title", ""), paragraph["context"], qa)
-            for article in articles
-            for paragraph in article["paragraphs"]
-            for qa in paragraph["qas"]
-        ]
-    except FileNotFoundError:
-        raise RagkitError(f"{path}: no such file") from None
-    except (OSError, EOFError, ValueError) as error:
-        raise RagkitError(f"{path}: not readable as JSON: {error}") from error
-    except (KeyError, TypeError, AttributeError) as error:
-        raise RagkitError(f"{path}: not laid out like SQuAD: {error!r}") from error
+    examples = []
+    for paragraph, asked in squad_paragraphs(read_json(path), path):
+        for entry in asked:
+            try:
+                answers = [] if entry.get("is_impossible") else entry["answers"]
+                texts = tuple(answer["text"] for answer in answers)
+                start = answers[0]["answer_start"] if answers else -1
+                question = entry["question"].strip()
+                examples.append(
+                    ReadingExample(entry["id"], paragraph.title, question, paragraph.text, texts, start)
+                )
+            except (KeyError, TypeError, AttributeError) as error:
+                raise RagkitError(
+                    f"{path}, {paragraph.title}: a question without id, question and answers; not SQuAD JSON"
+                ) from error
+    return examples
 
 
-def _example(title: str, context: str, qa: dict[str, Any]) -> ReadingExample:
-    answers = [] if qa.get("is_impossible") else qa.get("answers", [])
-    texts = tuple(answer["text"] for answer in answers)
-    start = answers[0]["answer_start"] if answers else -1
-    return ReadingExample(qa["id"], title, qa["question"].strip(), context, texts, start)
+def read_free_answers(folder: Path, split: str = "train") -> list[ReadingExample]:
+    """Questions answered in free words: a BEIR folder that has answers (FairytaleQA's layout).
+
+    Every relevant (question, passage) pair of the split is an example; unanswered questions are left out.
+
+    Raises:
+        RagkitError: if the folder is no BEIR folder, lacks the split, or a file in it is broken.
+    """
+    asked = load_questions(folder, split)
+    passages = {document.id: document for document in asked.documents()} if asked.documents else {}
+    return [
+        ReadingExample(q.id, passages[id].title, q.text, passages[id].text, tuple(q.answers), -1)
+        for q in asked.questions
+        for id, grade in q.relevant.items()
+        if grade > 0 and q.answers and id in passages
+    ]
 
 
 def split_held_out(
@@ -84,7 +95,8 @@ def split_held_out(
 
 
 def _hash(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+    # SQuAD files write titles with spaces or with underscores: both give the same split.
+    return int.from_bytes(hashlib.sha256(text.replace(" ", "_").encode()).digest()[:4], "big")
 
 
 def token_batches(
