@@ -18,8 +18,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from hashing_encoder import HashingEncoder
 
+from ragkit.corpus import splitting  # noqa: F401
 from ragkit.corpus.document import Document
-from ragkit.index import writing
+from ragkit.index import faiss_index, lexical, writing  # noqa: F401
 from ragkit.index.stored import StoredIndex
 
 DOCUMENTS = 160
