@@ -69,11 +69,11 @@ def check_factory(index: str, dimension: int) -> None:
 
 
 def default_search(factory: str) -> dict[str, int]:
-    """FAISS parameters for a factory string: a sixteenth of the lists, a beam of 128, 8 k vectors
+    """FAISS parameters for a factory string: an eighth of the lists, a beam of 128, 8 k vectors
     re-ranked."""
     search = {}
     if lists := re.search(r"IVF(\d+)", factory):
-        search["nprobe"] = min(int(lists[1]), max(8, int(lists[1]) // 16))
+        search["nprobe"] = min(int(lists[1]), max(8, int(lists[1]) // 8))
     elif "HNSW" in factory:
         search["efSearch"] = 128
     if re.search(r"RFlat|Refine", factory):

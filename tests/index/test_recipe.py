@@ -28,9 +28,9 @@ def test_auto_goes_from_exact_to_compressed() -> None:
 def test_names_and_factory_strings() -> None:
     assert choose("hnsw", 100, 384).factory == choose("auto", 100_000, 384).factory
     assert choose("IVF256,PQ48", 10**6, 384).factory == "IVF256,PQ48"
-    assert default_search("IVF256,PQ48") == {"nprobe": 16}
+    assert default_search("IVF256,PQ48") == {"nprobe": 32}
     assert default_search("IVF4,Flat") == {"nprobe": 4}
-    assert default_search("IVF65536_HNSW32,PQ64,RFlat") == {"nprobe": 4096, "k_factor_rf": 8}
+    assert default_search("IVF65536_HNSW32,PQ64,RFlat") == {"nprobe": 8192, "k_factor_rf": 8}
     assert default_search("HNSW32") == {"efSearch": 128}
     assert default_search("Flat") == {}
     with pytest.raises(RagkitError):
