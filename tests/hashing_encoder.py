@@ -25,7 +25,9 @@ class HashingEncoder:
         """Every passage that was encoded, as "title text"."""
 
     def encode_questions(self, questions: Sequence[str]) -> npt.NDArray[np.float32]:
-        return np.array([self._vector(text) for text in questions], dtype=np.float32).reshape(-1, self.dimension)
+        return np.array([self._vector(text) for text in questions], dtype=np.float32).reshape(
+            -1, self.dimension
+        )
 
     def encode_passages(self, passages: Sequence[tuple[str, str]]) -> npt.NDArray[np.float32]:
         texts = [f"{title} {text}" for title, text in passages]
