@@ -8,7 +8,7 @@ transformers' beam search with `early_stopping=False`, so both find the same hyp
 import torch
 from torch import Tensor
 
-from ragkit.generation.generator import Ending, Reading, Tokens
+from ragkit.generation.generator import Ending, Hypothesis, Reading
 
 NEVER = float("-inf")
 
@@ -21,7 +21,7 @@ def beam_search(
     beams: int,
     max_tokens: int,
     min_tokens: int = 0,
-) -> list[list[Tokens]]:
+) -> list[list[Hypothesis]]:
     """The best hypotheses of every group, best first, at most `beams` of them.
 
     Args:
@@ -37,17 +37,23 @@ def beam_search(
     log_p = _mixture(reading.logits.view(groups, 1, passages, -1), log_prior)
     scores = log_p.new_zeros(groups, 1)
     written = torch.zeros(groups, 1, 0, dtype=torch.long, device=log_p.device)
+    logs = log_p.new_zeros(groups, 1, 0)
     for step in range(1, max_tokens + 1):
         total = scores[..., None] + _restricted(log_p, ending, step, min_tokens, max_tokens)
         score, parent, token = _best(total, (1 + max(1, len(ending.stops))) * beams)
         written = torch.cat([_rows(written, parent), token[..., None]], dim=-1)
+        # The model's own log p, also where the length limits left a token no choice.
+        own = log_p.flatten(1).gather(1, parent * log_p.shape[-1] + token)
+        logs = torch.cat([_rows(logs, parent), own[..., None]], dim=-1)
         ended = torch.isin(token, torch.tensor(ending.stops, device=token.device)) | (step == max_tokens)
-        search.add(alive, written, score, ended & (torch.arange(score.shape[1], device=token.device) < beams))
+        search.add(
+            alive, written, logs, score, ended & (torch.arange(score.shape[1], device=token.device) < beams)
+        )
         scores, keep = score.masked_fill(ended, NEVER).topk(min(beams, score.shape[1]))
         keep_going = search.can_improve(alive, scores[:, 0], step) & (step < max_tokens)
         if not keep_going.any():
             break
-        parent, written = parent.gather(1, keep), _rows(written, keep)
+        parent, written, logs = parent.gather(1, keep), _rows(written, keep), _rows(logs, keep)
         going = keep_going.nonzero()[:, 0]
         source = (torch.arange(len(alive), device=parent.device)[:, None] * total.shape[1] + parent)[going]
         rows = (source[..., None] * passages + torch.arange(passages, device=parent.device)).flatten()
@@ -55,6 +61,7 @@ def beam_search(
             reading = reading.select(rows)
         elif not torch.equal(rows, torch.arange(len(rows), device=rows.device)):
             reading.reorder(rows)
+        logs = logs[going]
         alive, scores, written, log_prior = (
             alive[going.cpu()],
             scores[going],
@@ -101,17 +108,17 @@ class _Finished:
     """The best finished hypotheses of every group, ranked by log p / length ** length_penalty."""
 
     def __init__(self, groups: int, beams: int, ending: Ending) -> None:
-        self.found: list[list[tuple[float, Tokens]]] = [[] for _ in range(groups)]
+        self.found: list[list[tuple[float, Hypothesis]]] = [[] for _ in range(groups)]
         self.beams = beams
         self.ending = ending
 
-    def add(self, groups: Tensor, written: Tensor, scores: Tensor, finished: Tensor) -> None:
+    def add(self, groups: Tensor, written: Tensor, logs: Tensor, scores: Tensor, finished: Tensor) -> None:
         length = self._length(written.shape[-1])
         values = scores.tolist()
         for row, rank in finished.nonzero().tolist():
             if values[row][rank] > NEVER:
-                entry = (values[row][rank] / length, tuple(written[row, rank].tolist()))
-                self.found[int(groups[row])].append(entry)
+                found = Hypothesis(tuple(written[row, rank].tolist()), tuple(logs[row, rank].tolist()))
+                self.found[int(groups[row])].append((values[row][rank] / length, found))
         for group in groups.tolist():
             self.found[group].sort(key=lambda entry: -entry[0])
             del self.found[group][self.beams :]
@@ -127,8 +134,8 @@ class _Finished:
             device=best_running.device,
         )
 
-    def hypotheses(self) -> list[list[Tokens]]:
-        return [[tokens for _, tokens in found] for found in self.found]
+    def hypotheses(self) -> list[list[Hypothesis]]:
+        return [[hypothesis for _, hypothesis in found] for found in self.found]
 
     def _length(self, tokens: int) -> float:
         return float((tokens + self.ending.counted) ** self.ending.length_penalty)

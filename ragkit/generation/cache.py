@@ -3,7 +3,7 @@
 import copy
 
 from torch import Tensor
-from transformers.cache_utils import Cache, EncoderDecoderCache
+from transformers.cache_utils import Cache, DynamicLayer, EncoderDecoderCache
 
 
 def select_rows(cache: Cache, rows: Tensor) -> Cache:
@@ -14,8 +14,23 @@ def select_rows(cache: Cache, rows: Tensor) -> Cache:
         )
     chosen = copy.copy(cache)
     chosen.layers = [copy.copy(layer) for layer in cache.layers]
-    chosen.reorder_cache(rows)
+    if _one_row(rows) and all(type(layer) is DynamicLayer for layer in chosen.layers):
+        for layer in chosen.layers:
+            layer.keys, layer.values = take_rows(layer.keys, rows), take_rows(layer.values, rows)
+    else:
+        chosen.reorder_cache(rows)
     return chosen
+
+
+def take_rows(values: Tensor, rows: Tensor) -> Tensor:
+    """values[rows]; one row many times is a view, so that a prompt is held once for all its answers."""
+    if _one_row(rows):
+        return values[rows[:1]].expand(len(rows), *values.shape[1:])
+    return values.index_select(0, rows)
+
+
+def _one_row(rows: Tensor) -> bool:
+    return bool((rows == rows[0]).all())
 
 
 def reorder_written(cache: Cache, rows: Tensor) -> None:

@@ -11,7 +11,7 @@ from transformers.cache_utils import Cache, DynamicCache
 
 from ragkit.corpus.document import Passage
 from ragkit.errors import RagkitError
-from ragkit.generation.cache import reorder_written, select_rows
+from ragkit.generation.cache import reorder_written, select_rows, take_rows
 from ragkit.generation.generator import Ending, Tokens
 from ragkit.generation.prompts import INSTRUCTION, Prompt, fit, renderer
 from ragkit.generation.window import padded, reading_window, token_ids
@@ -84,9 +84,9 @@ class CausalReading:
     def select(self, rows: Tensor) -> Self:
         return type(self)(
             self.model,
-            self.mask.index_select(0, rows),
+            take_rows(self.mask, rows),
             select_rows(self.cache, rows),
-            self.logits.index_select(0, rows),
+            take_rows(self.logits, rows),
         )
 
     def reorder(self, rows: Tensor) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Protocol, Self
 
 import torch
@@ -13,6 +14,14 @@ ELEMENTS = 2**26
 """Most logits held at once while answers are scored (256 MiB in float32)."""
 
 Tokens = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """An answer found by search, and log p of each of its tokens after those before it."""
+
+    tokens: Tokens
+    log_p: tuple[float, ...]
 
 
 class Reading(Protocol):
@@ -89,17 +98,20 @@ def token_log_likelihoods(reading: Reading, rows: Sequence[int], answers: Sequen
     lengths = [len(answer) for answer in answers]
     found = torch.zeros(len(answers), max(lengths), dtype=torch.float64)
     vocabulary = reading.logits.shape[-1]
-    order = sorted(range(len(answers)), key=lambda i: (lengths[i], rows[i]))
-    while order:
-        longest = lengths[order[-1]]
-        size = max(1, ELEMENTS // (longest * vocabulary))
-        chunk, order = order[-size:], order[:-size]
-        tokens = torch.zeros(len(chunk), longest, dtype=torch.long)
-        for at, i in enumerate(chunk):
-            tokens[at, : lengths[i]] = torch.tensor(answers[i])
-        scores = _teacher_forced(reading, torch.tensor([rows[i] for i in chunk]), tokens)
-        for at, i in enumerate(chunk):
-            found[i, : lengths[i]] = scores[at, : lengths[i]]
+    for _, of_row in groupby(
+        sorted(range(len(answers)), key=lambda i: (rows[i], -lengths[i])), rows.__getitem__
+    ):
+        waiting = list(of_row)
+        while waiting:
+            longest = lengths[waiting[0]]
+            size = max(1, ELEMENTS // (longest * vocabulary))
+            chunk, waiting = waiting[:size], waiting[size:]
+            tokens = torch.zeros(len(chunk), longest, dtype=torch.long)
+            for at, i in enumerate(chunk):
+                tokens[at, : lengths[i]] = torch.tensor(answers[i])
+            scores = _teacher_forced(reading, torch.tensor([rows[i] for i in chunk]), tokens)
+            for at, i in enumerate(chunk):
+                found[i, : lengths[i]] = scores[at, : lengths[i]]
     return found
 
 

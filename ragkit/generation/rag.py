@@ -17,7 +17,7 @@ from ragkit.generation.marginal import Logs, log_priors, normalised, without
 from ragkit.retrieval.hit import Hit
 
 if TYPE_CHECKING:
-    from ragkit.generation.generator import Generator, Reading, Tokens
+    from ragkit.generation.generator import Generator, Hypothesis, Reading, Tokens
     from ragkit.retrieval.index import Index, Mode
 
 PROMPTS_AT_ONCE = 40
@@ -31,12 +31,13 @@ class Candidates:
     Attributes:
         answers: C different token sequences, each with its end.
         found_by: which passages' beams proposed it, (C, k).
-        scored_by: under which passages it is scored, (C, k); elsewhere p(y|x,z) is taken as 0.
+        log_p: log p(y_t|x,z,y_<t), (C, k, T), 0 behind an end; NaN where it has yet to be computed, -inf
+            where p(y|x,z) is taken as 0.
     """
 
     answers: list[Tokens]
     found_by: npt.NDArray[np.bool_]
-    scored_by: npt.NDArray[np.bool_]
+    log_p: Logs
 
 
 class Rag(Answerer):
@@ -123,25 +124,25 @@ class Rag(Answerer):
         priors = [log_priors([hit.score for hit in found], self.temperature) for found in hits]
         candidates = self._candidates(reading, priors)
 
-        begins = np.cumsum([0, *(len(prior) for prior in priors)])
-        rows = [
-            (begin + z, answer)
+        begins = np.cumsum([0, *(len(prior) for prior in priors)]).tolist()
+        unknown = [
+            (proposed.log_p[c, z], begin + z, answer)
             for begin, proposed in zip(begins, candidates, strict=False)
             for c, answer in enumerate(proposed.answers)
-            for z in np.flatnonzero(proposed.scored_by[c])
+            for z in np.flatnonzero(np.isnan(proposed.log_p[c, :, 0])).tolist()
         ]
-        scores = token_log_likelihoods(reading, *map(list, zip(*rows, strict=True))).numpy()
+        if unknown:
+            targets, rows, wanted = zip(*unknown, strict=True)
+            scored = token_log_likelihoods(reading, rows, wanted).numpy()
+            for target, scores, answer in zip(targets, scored, wanted, strict=True):
+                target[:] = 0.0
+                target[: len(answer)] = scores[: len(answer)]
 
         answers = []
-        at = 0
         for question, found, proposed, prior, begin in zip(
             questions, hits, candidates, priors, begins, strict=False
         ):
-            tokens = np.full((*proposed.scored_by.shape, scores.shape[-1]), -np.inf)
-            count = int(proposed.scored_by.sum())
-            tokens[proposed.scored_by] = scores[at : at + count]
-            at += count
-            answer = self._explain(question, found, proposed, prior, tokens, why)
+            answer = self._explain(question, found, proposed, prior, why)
             for hit, lost in zip(found, cut[begin : begin + len(found)], strict=True):
                 if lost:
                     answer.truncated[hit.passage.id] = lost
@@ -154,10 +155,10 @@ class Rag(Answerer):
         hits: Sequence[Hit],
         candidates: Candidates,
         log_prior: Logs,
-        tokens: Logs,
         why: bool,
     ) -> Answer:
-        """The best candidate and what follows from its likelihoods. tokens: (C, k, T) log p of each token."""
+        """The best candidate, and all that follows from the likelihoods."""
+        tokens = candidates.log_p
         log_p = self._log_probability(log_prior, tokens)
         order = np.argsort(-log_p, kind="stable")
         likelihoods = tokens.sum(-1)
@@ -200,17 +201,22 @@ class Rag(Answerer):
         """log p(y|x), (C,), from log p(z|x), (k,), and log p(y_t|x,z,y_<t), (C, k, T), 0 behind an end."""
 
 
-def merged(hypotheses: Sequence[Sequence[Tokens]]) -> tuple[list[Tokens], npt.NDArray[np.bool_]]:
-    """Different hypotheses in order of first appearance, and who proposed each, (C, len(hypotheses))."""
+def merged(hypotheses: Sequence[Sequence[Hypothesis]]) -> Candidates:
+    """What the beams of k passages proposed: equal answers once, in order of first appearance."""
     places: dict[Tokens, int] = {}
     for proposed in hypotheses:
-        for answer in proposed:
-            places.setdefault(answer, len(places))
+        for hypothesis in proposed:
+            places.setdefault(hypothesis.tokens, len(places))
+    answers = list(places)
     found_by = np.zeros((len(places), len(hypotheses)), dtype=bool)
+    log_p = np.full((*found_by.shape, max(map(len, answers))), np.nan)
     for z, proposed in enumerate(hypotheses):
-        for answer in proposed:
-            found_by[places[answer], z] = True
-    return list(places), found_by
+        for hypothesis in proposed:
+            c = places[hypothesis.tokens]
+            found_by[c, z] = True
+            log_p[c, z] = 0.0
+            log_p[c, z, : len(hypothesis.log_p)] = hypothesis.log_p
+    return Candidates(answers, found_by, log_p)
 
 
 def _batches(counts: list[int]) -> Iterator[list[int]]:

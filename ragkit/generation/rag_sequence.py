@@ -66,9 +66,10 @@ class RagSequence(Rag):
         )
         found = []
         for prior in log_priors:
-            answers, found_by = merged([next(hypotheses) for _ in prior])
-            scored_by = np.ones_like(found_by) if self.decoding == "thorough" else found_by
-            found.append(Candidates(answers, found_by, scored_by))
+            candidates = merged([next(hypotheses) for _ in prior])
+            if self.decoding == "fast":
+                candidates.log_p[~candidates.found_by] = -np.inf
+            found.append(candidates)
         return found
 
     def _log_probability(self, log_prior: Logs, tokens: Logs) -> Logs:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ragkit.generation.marginal import Logs, log_sum
-from ragkit.generation.rag import Candidates, Rag, merged
+from ragkit.generation.rag import Candidates, Rag
 
 if TYPE_CHECKING:
     from ragkit.generation.generator import Reading
@@ -53,9 +53,10 @@ class RagToken(Rag):
         )
         found = []
         for proposed, prior in zip(hypotheses, log_priors, strict=True):
-            answers, _ = merged([proposed])
-            everywhere = np.ones((len(answers), len(prior)), dtype=bool)
-            found.append(Candidates(answers, everywhere, everywhere))
+            answers = [hypothesis.tokens for hypothesis in proposed]
+            shape = (len(answers), len(prior))
+            unknown = np.full((*shape, max(map(len, answers))), np.nan)
+            found.append(Candidates(answers, np.ones(shape, dtype=bool), unknown))
         return found
 
     def _log_probability(self, log_prior: Logs, tokens: Logs) -> Logs:

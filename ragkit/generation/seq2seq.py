@@ -12,7 +12,7 @@ from transformers.modeling_outputs import ModelOutput
 
 from ragkit.corpus.document import Passage
 from ragkit.errors import RagkitError
-from ragkit.generation.cache import reorder_written, select_rows
+from ragkit.generation.cache import reorder_written, select_rows, take_rows
 from ragkit.generation.generator import Ending, Tokens
 from ragkit.generation.prompts import SEQ2SEQ_FORMATS, T5, Prompt, fit, renderer
 from ragkit.generation.surface import surface_from_passage
@@ -106,15 +106,15 @@ class Seq2SeqReading:
 
     def select(self, rows: Tensor) -> Self:
         chosen = {
-            name: value.index_select(0, rows) if isinstance(value, Tensor) else value
+            name: take_rows(value, rows) if isinstance(value, Tensor) else value
             for name, value in self.encoded.items()
         }
         return type(self)(
             self.model,
             type(self.encoded)(**chosen),
-            self.mask.index_select(0, rows),
+            take_rows(self.mask, rows),
             select_rows(self.cache, rows),
-            self.logits.index_select(0, rows),
+            take_rows(self.logits, rows),
         )
 
     def reorder(self, rows: Tensor) -> None:

@@ -47,7 +47,9 @@ def test_hypotheses_equal_those_of_transformers(tiny, hits, kind, penalty, beams
         pad_token_id=0,
     )
     theirs = theirs[:, prefix if seq2seq else inputs["input_ids"].shape[1] :].reshape(3, beams, -1).tolist()
-    assert ours == [[_cut(sequence) for sequence in group] for group in theirs]
+    assert [[found.tokens for found in group] for group in ours] == [
+        [_cut(sequence) for sequence in group] for group in theirs
+    ]
 
 
 def _prompt(generator, hit):
@@ -74,7 +76,9 @@ def test_a_wide_beam_finds_the_best_of_all(tiny, hits, kind):
     ).numpy()
     mixed = np.exp(log_prior.numpy()[0, :, None] + tokens.reshape(-1, 3, 2)).sum(1)
     order = np.argsort(-np.log(mixed).sum(-1))
-    assert found[:5] == [outputs[i] for i in order[:5]]
+    assert [hypothesis.tokens for hypothesis in found[:5]] == [outputs[i] for i in order[:5]]
+    best = [np.log(mixed[i]).sum() for i in order[:5]]
+    assert [sum(hypothesis.log_p) for hypothesis in found[:5]] == pytest.approx(best, abs=1e-6)
 
 
 def test_a_passage_of_no_weight_changes_nothing(tiny, hits):
@@ -90,7 +94,7 @@ def test_a_passage_of_no_weight_changes_nothing(tiny, hits):
         beams=3,
         max_tokens=6,
     )
-    assert two == three
+    assert [found.tokens for found in two[0]] == [found.tokens for found in three[0]]
 
 
 def test_groups_that_finish_early_leave_the_others_alone(tiny, hits):
@@ -104,8 +108,8 @@ def test_groups_that_finish_early_leave_the_others_alone(tiny, hits):
         alone = beam_search(
             reading.select(torch.tensor([row])), torch.zeros(1, 1), ending, beams=2, max_tokens=8
         )
-        assert together[row] == alone[0]
-    assert all(together[row][0] == (2,) for row in range(0, 6, 2))
+        assert [found.tokens for found in together[row]] == [found.tokens for found in alone[0]]
+    assert all(together[row][0].tokens == (2,) for row in range(0, 6, 2))
 
 
 def test_no_answer_ends_before_its_least_length(tiny, hits):
@@ -114,5 +118,5 @@ def test_no_answer_ends_before_its_least_length(tiny, hits):
     reading.logits[:, 2] += 50
     free = beam_search(reading, torch.zeros(3, 1), generator.ending, beams=3, max_tokens=6)
     held = beam_search(reading, torch.zeros(3, 1), generator.ending, beams=3, max_tokens=6, min_tokens=3)
-    assert min(len(y) for group in free for y in group) == 1
-    assert all(2 not in y[:3] and len(y) <= 6 for group in held for y in group)
+    assert min(len(y.tokens) for group in free for y in group) == 1
+    assert all(2 not in y.tokens[:3] and len(y.tokens) <= 6 for group in held for y in group)

@@ -10,7 +10,8 @@ import torch
 from transformers import RagConfig, RagSequenceForGeneration
 
 from ragkit.errors import RagkitError
-from ragkit.generation.generator import token_log_likelihoods
+from ragkit.generation.generator import Hypothesis, token_log_likelihoods
+from ragkit.generation.rag import merged
 from ragkit.generation.rag_sequence import RagSequence
 from ragkit.generation.rag_token import RagToken
 
@@ -262,6 +263,24 @@ def test_hypotheses_are_different_and_say_who_proposed_them(tiny, hits):
     assert max(Counter(candidates.answers).values()) == 1
     assert (candidates.found_by[:, 0] == candidates.found_by[:, 1]).all()
     assert (candidates.found_by.sum(axis=0) == rag.beams).all()
+
+
+def test_what_the_beams_know_and_what_is_scored_may_differ_in_length(tiny, hits):
+    generator = tiny("t5")
+    rag = RagSequence(None, generator, temperature=1.0, max_answer_tokens=6)
+    found = hits(["red", "blue"])
+    short, long = Hypothesis((5, 2), (-1.0, -0.5)), Hypothesis((5, 6, 7, 2), (-1.0, -1.0, -1.0, -0.5))
+    rag._candidates = lambda reading, priors: [merged([[short, long], [long]])]
+    answer = rag.answer([QUESTION], [found])[0]
+    assert answer.support[0].log_likelihood == pytest.approx(
+        -1.5 if answer.text == generator.text((5, 2), found[0].passage) else -3.5
+    )
+    expected = plain_likelihood(generator, QUESTION, found[1], (5, 2)).sum()
+    prior = [s.prior for s in sorted(answer.support, key=lambda s: s.passage.id)]
+    log_p = {answer.text: answer.log_probability, **dict(answer.alternatives)}
+    assert log_p[generator.text((5, 2), found[0].passage)] == pytest.approx(
+        math.log(prior[0] * math.exp(-1.5) + prior[1] * math.exp(expected)), abs=1e-6
+    )
 
 
 def test_an_empty_answer_is_an_answer(tiny, hits):
