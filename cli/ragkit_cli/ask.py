@@ -1,0 +1,173 @@
+"""`ragkit ask`."""
+
+import math
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ragkit.errors import RagkitError
+from ragkit_cli.console import escape, note, out, print_json
+from ragkit_cli.options import Filter, Json, K, ModeOption, checked_mode, index_and_question, open_index
+from ragkit_cli.search import excerpt, passage_json, where
+
+if TYPE_CHECKING:
+    from ragkit.generation.answer import Answer, Support
+    from ragkit.generation.answerer import Answerer
+    from ragkit.retrieval.index import Index
+
+Reader = Annotated[
+    bool, typer.Option("--reader", help="Answer by the extractive reader: words of a passage.")
+]
+Generator = Annotated[
+    str | None, typer.Option("--generator", help="packaged, a folder, a hub id, or a GGUF file.")
+]
+ReaderModel = Annotated[
+    str | None, typer.Option("--reader-model", help="A folder or hub id; implies --reader.")
+]
+Method = Annotated[str, typer.Option("--method", help="rag-sequence or rag-token.")]
+Beams = Annotated[int, typer.Option("--beams", help="Hypotheses of the generator's beam search.")]
+Temperature = Annotated[
+    float | None, typer.Option("--temperature", help="Of p(z|x), the softmax of the passages' scores.")
+]
+
+
+def ask(
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[INDEX] QUESTION",
+            help="The index built last if none is named; - reads questions from standard input.",
+        ),
+    ],
+    k: K = 5,
+    mode: ModeOption = "hybrid",
+    filter: Filter = None,
+    reader: Reader = False,
+    reader_model: ReaderModel = None,
+    generator: Generator = None,
+    method: Method = "rag-sequence",
+    beams: Beams = 4,
+    temperature: Temperature = None,
+    why: Annotated[bool, typer.Option("--why", help="Also the answers with one passage left out.")] = False,
+    json: Json = False,
+) -> None:
+    """Answer a question from the passages of an index, and show what the answer rests on.
+
+    Example: ragkit ask indexes/demo "which statement ends the nearest loop?" --why
+    """
+    name, question = index_and_question(arguments)
+    questions = _questions(question)
+    answerer = make_answerer(
+        open_index(name), k=k, mode=mode, reader=reader, reader_model=reader_model, generator=generator,
+        method=method, beams=beams, temperature=temperature,
+    )  # fmt: skip
+    answers = answerer.ask_batch(questions, why=why, filter=filter)
+    if json:
+        content = [answer_json(answer) | {"config": answerer.config} for answer in answers]
+        print_json(content[0] if question != "-" else content)
+        return
+    for answer in answers:
+        print_answer(answer)
+
+
+def make_answerer(
+    index: "Index | None",
+    *,
+    k: int,
+    mode: str,
+    reader: bool,
+    reader_model: str | None,
+    generator: str | None,
+    method: str,
+    beams: int,
+    temperature: float | None,
+    allow_empty: bool = True,
+) -> "Answerer":
+    """The answerer that the options of `ask` and `eval qa` describe."""
+    common: dict[str, Any] = {"k": k, "mode": checked_mode(mode), "temperature": temperature}
+    if reader or reader_model:
+        if generator:
+            raise typer.BadParameter("an answer is read or generated, not both", param_hint="--generator")
+        from ragkit.generation.reader import ExtractiveReader
+
+        return ExtractiveReader(index, reader_model or "packaged", allow_empty=allow_empty, **common)
+    shortest = 0 if allow_empty else 2
+    common |= {"beams": beams, "min_answer_tokens": shortest}
+    if method == "rag-sequence":
+        from ragkit.generation.rag_sequence import RagSequence
+
+        return RagSequence(index, generator or "packaged", **common)
+    if method == "rag-token":
+        from ragkit.generation.rag_token import RagToken
+
+        return RagToken(index, generator or "packaged", **common)
+    raise typer.BadParameter(f"{method!r} is neither rag-sequence nor rag-token", param_hint="--method")
+
+
+def answer_json(answer: "Answer") -> dict[str, Any]:
+    return {
+        "question": answer.question,
+        "answer": answer.text,
+        "log_probability": answer.log_probability,
+        "support": [
+            {key: value for key, value in asdict(support).items() if key != "passage"}
+            | {"passage": passage_json(support.passage)}
+            for support in answer.support
+        ],
+        "alternatives": [{"answer": text, "log_probability": log_p} for text, log_p in answer.alternatives],
+        "without": [
+            {"passage": left.passage.id, "answer": left.text, "log_probability": left.log_probability}
+            for left in answer.without
+        ],
+        "truncated": answer.truncated,
+    }
+
+
+def print_answer(answer: "Answer") -> None:
+    """The answer, its probability and the passages behind it by posterior."""
+    console = out()
+    text = answer.text or "(no answer in the passages)"
+    if not sys.stdout.isatty():
+        print(text)
+        print(f"  p(y|x) = {math.exp(answer.log_probability):.3f}")
+        for support in answer.support:
+            print(f"  {support.posterior:.3f}\t{where(support.passage)}\t{_excerpt(support, answer.text)}")
+    else:
+        console.print(f"\n[dim]{escape(answer.question)}[/]")
+        console.print(
+            f"[bold green]{escape(text)}[/]  [dim]p(y|x) = {math.exp(answer.log_probability):.3f}[/]\n"
+        )
+        for support in answer.support:
+            bar = "█" * round(10 * support.posterior)
+            console.print(
+                f"[cyan]{bar:·<10}[/] [bold]{support.posterior:5.1%}[/] [dim]prior {support.prior:5.1%}[/]  "
+                f"{escape(support.passage.title)} [dim]{escape(where(support.passage))}[/]"
+            )
+            if support.posterior >= 0.01:
+                console.print(f"   {escape(_excerpt(support, answer.text))}\n")
+    if answer.without:
+        print("\nwithout a passage:")
+        for left in answer.without:
+            probability = math.exp(left.log_probability)
+            print(f"  {where(left.passage)}: {left.text or '(no answer)'} ({probability:.3f})")
+    for passage, tokens in answer.truncated.items():
+        note(f"{passage}: {tokens} tokens cut to fit the model's window")
+
+
+def _excerpt(support: "Support", answer: str) -> str:
+    text = support.passage.text
+    if support.start is not None and support.end is not None:
+        return excerpt(text, (support.start, support.end))
+    at = text.lower().find(answer.lower()) if answer else -1
+    return excerpt(text, (at, at + len(answer)) if at >= 0 else None)
+
+
+def _questions(question: str) -> list[str]:
+    if question != "-":
+        return [question]
+    questions = [line.strip() for line in sys.stdin if line.strip()]
+    if not questions:
+        raise RagkitError("no question on standard input: one a line")
+    return questions

@@ -1,0 +1,71 @@
+"""Options that several commands share, and how the user names an index."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragkit.errors import RagkitError
+
+if TYPE_CHECKING:
+    from ragkit.retrieval.index import Index, Mode
+
+DEFAULT_FOLDER = Path("indexes")
+"""Where indexes go that are named without a folder."""
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+Filter = Annotated[
+    str | None,
+    typer.Option(
+        "--filter", help='Only passages whose metadata pass, such as: lang == "en" and year >= 2020'
+    ),
+]
+ModeOption = Annotated[str, typer.Option("--mode", help="hybrid, dense or lexical.")]
+K = Annotated[int, typer.Option("-k", help="Passages a question.")]
+IndexArgument = Annotated[
+    str, typer.Argument(metavar="INDEX", help="Path of an index, or its name in indexes/.")
+]
+
+
+def open_index(name: str | None) -> "Index":
+    """The index at a path, of a name in indexes/, or, without a name, the one built last."""
+    from ragkit.retrieval.index import Index
+
+    return Index.open(index_path(name))
+
+
+def index_path(name: str | None) -> Path:
+    if name is None:
+        from ragkit.index.recent import recall
+
+        return recall()
+    path = Path(name)
+    in_folder = DEFAULT_FOLDER / name
+    return in_folder if not path.exists() and in_folder.is_dir() else path
+
+
+def index_and_question(arguments: list[str]) -> tuple[str | None, str]:
+    """`QUESTION` or `INDEX QUESTION`."""
+    if len(arguments) > 2:
+        raise RagkitError(
+            f"{len(arguments)} arguments, but one index and one question are taken: put the question in quotes"
+        )
+    *index, question = arguments
+    return (index[0] if index else None), question
+
+
+def checked_mode(mode: str) -> "Mode":
+    if mode not in ("hybrid", "dense", "lexical"):
+        raise typer.BadParameter(f"{mode!r} is not one of hybrid, dense, lexical", param_hint="--mode")
+    return mode  # type: ignore[return-value]
+
+
+def numbers(text: str) -> list[int]:
+    """`1,5,20` as whole numbers above 0."""
+    try:
+        values = [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not a list of whole numbers like 1,5,20") from error
+    if min(values) < 1:
+        raise typer.BadParameter(f"{min(values)} in {text!r} is below 1")
+    return values

@@ -1,0 +1,114 @@
+"""`ragkit train`: reader, generator."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ragkit_cli.console import Stages, note, print_json, progress
+from ragkit_cli.options import Json
+
+if TYPE_CHECKING:
+    from ragkit.training.recipe import LoopSettings, TrainingResult
+
+app = typer.Typer(no_args_is_help=True)
+
+Out = Annotated[Path, typer.Option("--out", help="Folder of the run: checkpoints, log, curve, model.")]
+Epochs = Annotated[
+    float | None, typer.Option("--epochs", help="Passes over the data; the recipe's if left out.")
+]
+Rate = Annotated[float | None, typer.Option("--learning-rate", help="Peak rate; the recipe's if left out.")]
+Steps = Annotated[int | None, typer.Option("--max-steps", min=1, help="End after so many steps.")]
+Patience = Annotated[
+    int | None, typer.Option("--patience", min=1, help="End after so many validations without a better one.")
+]
+Seed = Annotated[int, typer.Option("--seed")]
+
+
+@app.command(epilog="Example: ragkit train reader train-v1.1.json.gz --out runs/reader")
+def reader(
+    data: Annotated[list[Path], typer.Argument(metavar="SQUAD.json...", help="SQuAD files, v1.1 or v2.0.")],
+    out: Out,
+    encoder: Annotated[
+        str | None, typer.Option("--encoder", help="Start from it; packaged if left out.")
+    ] = None,
+    epochs: Epochs = None,
+    learning_rate: Rate = None,
+    max_steps: Steps = None,
+    patience: Patience = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Fine-tune the extractive reader. A run that was stopped goes on where it was."""
+    from ragkit.training.reader import ReaderSettings, train_reader
+
+    settings = ReaderSettings(model=encoder)
+    settings = replace(settings, loop=_loop(settings.loop, epochs, learning_rate, max_steps, patience, seed))
+    _run(lambda on_event: train_reader(data, out, settings, on_event), out, json)
+
+
+@app.command(
+    epilog="Example: ragkit train generator train-v1.1.json.gz --reader runs/reader/model --out runs/gen"
+)
+def generator(
+    data: Annotated[
+        list[Path], typer.Argument(metavar="DATA...", help="SQuAD files, and BEIR folders with answers.")
+    ],
+    out: Out,
+    reader: Annotated[
+        Path, typer.Option("--reader", help="Folder of the trained reader whose encoder it starts from.")
+    ],
+    epochs: Epochs = None,
+    learning_rate: Rate = None,
+    max_steps: Steps = None,
+    patience: Patience = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Train the generator. A run that was stopped goes on where it was."""
+    from ragkit.training.generator import GeneratorSettings, train_generator
+
+    settings = GeneratorSettings()
+    settings = replace(settings, loop=_loop(settings.loop, epochs, learning_rate, max_steps, patience, seed))
+    _run(lambda on_event: train_generator(data, out, reader, settings, on_event), out, json)
+
+
+def _loop(
+    loop: "LoopSettings",
+    epochs: float | None,
+    learning_rate: float | None,
+    max_steps: int | None,
+    patience: int | None,
+    seed: int,
+) -> "LoopSettings":
+    given: dict[str, Any] = {
+        "epochs": epochs,
+        "learning_rate": learning_rate,
+        "max_steps": max_steps,
+        "patience": patience,
+    }
+    return replace(loop, seed=seed, **{name: value for name, value in given.items() if value is not None})
+
+
+def _run(train: Callable[[Any], "TrainingResult"], out: Path, json: bool) -> None:
+    with progress() as bars:
+        stages = Stages(bars)
+
+        def on_event(event: dict[str, Any]) -> None:
+            if event["event"] == "step":
+                stages.show("training", event["step"], event["total"], "steps", f"loss {event['loss']:.3f}")
+            elif event["event"] == "validate":
+                scores = {
+                    name: value for name, value in event.items() if name not in ("event", "step", "best")
+                }
+                scores = ", ".join(f"{name} {event[name]:.2f}" for name in sorted(names))
+                note(f"step {event['step']}: {scores}")
+
+        result = train(on_event)
+    if json:
+        print_json({"out": str(out), "steps": result.steps, "epochs": result.epochs, "scores": result.scores})
+        return
+    scores = ", ".join(f"{name} {value:.2f}" for name, value in result.scores.items())
+    print(f"{out / 'model'}: {result.steps:,} steps, {scores}")
