@@ -44,8 +44,8 @@ def demo(
     write = index.last_write
     assert write is not None
     print(
-        f"# The index\n\nThe Python language reference inside this CPython: {len(index.document_ids())} topics, "
-        f"{len(index)} passages, {write.encoded} encoded in {sum(write.seconds.values()):.1f} s -> {folder}\n"
+        f"# The index\n\nThe Python language reference inside this CPython: {len(index.document_ids())} "
+        f"topics, {len(index)} passages, {write.encoded} encoded in {sum(write.seconds.values()):.1f} s -> {folder}\n"
     )
 
     print("# Questions\n\nGenerator, RAG-sequence over 5 passages; p(z|x,y) before each passage.\n")
@@ -67,8 +67,8 @@ def demo(
     draw_recall(reports, out / "recall.png")
 
     print(
-        f"# Answers\n\nAll {len(questions.questions)} questions, {len(questions.questions) - asked} of them without "
-        "an answer in the text; 5 passages, hybrid retrieval.\n"
+        f"# Answers\n\nAll {len(questions.questions)} questions, {len(questions.questions) - asked} of them "
+        "without an answer in the text; 5 passages, hybrid retrieval.\n"
     )
     answers = []
     for name, answerer in (("generator", generator), ("reader", ExtractiveReader(index))):

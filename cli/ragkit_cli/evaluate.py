@@ -129,7 +129,8 @@ def qa(
     questions = _load(dataset, split, limit)
     answerer = make_answerer(
         None if index == "gold:" else open_index(index), k=k, mode=mode, reader=reader,
-        reader_model=reader_model, generator=generator, method=method, beams=beams, temperature=temperature, allow_empty=allow_empty,
+        reader_model=reader_model, generator=generator, method=method, beams=beams,
+        temperature=temperature, allow_empty=allow_empty,
     )  # fmt: skip
     name = str(answerer.config["model"])
     with progress() as bars:

@@ -48,7 +48,7 @@ def index_and_question(arguments: list[str]) -> tuple[str | None, str]:
     """`QUESTION` or `INDEX QUESTION`."""
     if len(arguments) > 2:
         raise RagkitError(
-            f"{len(arguments)} arguments, but one index and one question are taken: put the question in quotes"
+            f"{len(arguments)} arguments, but only INDEX and QUESTION are taken: put the question in quotes"
         )
     *index, question = arguments
     return (index[0] if index else None), question

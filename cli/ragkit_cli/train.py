@@ -100,9 +100,7 @@ def _run(train: Callable[[Any], "TrainingResult"], out: Path, json: bool) -> Non
             if event["event"] == "step":
                 stages.show("training", event["step"], event["total"], "steps", f"loss {event['loss']:.3f}")
             elif event["event"] == "validate":
-                scores = {
-                    name: value for name, value in event.items() if name not in ("event", "step", "best")
-                }
+                names = event.keys() - {"event", "step", "best"}
                 scores = ", ".join(f"{name} {event[name]:.2f}" for name in sorted(names))
                 note(f"step {event['step']}: {scores}")
 
