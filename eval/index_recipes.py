@@ -22,7 +22,7 @@ from ragkit.encoders.loading import packaged_folder
 from ragkit.index.faiss_index import FaissIndex, training_rows
 from ragkit.index.recipe import choose, recipes
 
-SENTENCES, QUESTIONS, K = 100_000, 500, 10
+SENTENCES, QUESTIONS, K = 50_000, 500, 10
 
 
 def sentences(data: Path) -> Iterator[str]:
