@@ -1,5 +1,6 @@
 """Whether an answer is right: SQuAD's exact match and F1 (Rajpurkar et al. 2016), word for word as there."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -21,8 +22,13 @@ def f1(answer: str, golds: Sequence[str]) -> float:
 
 def answer_in_text(golds: Sequence[str], text: str) -> bool:
     """Whether one of the answers occurs in the text as whole words, after `normalise` (DPR's has_answer)."""
-    padded = f" {normalise(text)} "
-    return any(words and f" {words} " in padded for words in map(normalise, golds))
+    return answer_in_normalised(golds, normalise(text))
+
+
+def answer_in_normalised(golds: Sequence[str], text: str) -> bool:
+    """As `answer_in_text`, of a text normalised already, or several with line breaks between them."""
+    patterns = (rf"(?:^|\s){re.escape(words)}(?:\s|$)" for words in map(normalise, golds) if words)
+    return any(re.search(pattern, text) for pattern in patterns)
 
 
 def _f1(answer: list[str], gold: list[str]) -> float:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from ragkit.corpus.document import Passage
 from ragkit.corpus.normalisation import normalise
 from ragkit.corpus.questions import Question, QuestionSet
 from ragkit.errors import RagkitError
-from ragkit.evaluation.answers import answer_in_text, exact_match, f1
+from ragkit.evaluation.answers import answer_in_normalised, answer_in_text, exact_match, f1
 from ragkit.evaluation.statistics import Estimate, estimate
 from ragkit.generation.answerer import Answerer
 from ragkit.retrieval.hit import Hit
@@ -89,12 +89,13 @@ def evaluate_qa(
     filter: str | None = None,
     on_questions: OnQuestions | None = None,
 ) -> QaReport:
-    """Asks every question that has a verdict (answers, or known to have none) and grades the answers.
+    """Asks every question and grades the answers; where a question has no gold answer, "" is right.
 
     With an index in `answerer`, its own search finds the passages; without one, each question is given its
     gold passages, whole, from the set's documents.
 
-    Raises RagkitError where no question has gold answers, or gold passages are asked for and not there.
+    Raises RagkitError where no question has gold answers, or gold passages are asked for of a set without its
+    documents.
     """
     asked = questions.questions
     if not any(question.answers for question in asked):
@@ -125,7 +126,7 @@ def evaluate_qa(
                     exact=exact,
                     f1=f1(answer.text, question.answers),
                     retrieved=retrieved,
-                    miss=None if exact else _miss(question, retrieved, held),
+                    miss=None if exact else _miss(question, bool(found), retrieved, held),
                     passages=[support.passage.id for support in answer.support],
                 )
             )
@@ -167,8 +168,8 @@ class _Holdings:
                 for name in question.relevant
             )
         if self._texts is None:
-            self._texts = "\n".join(f" {normalise(text)} " for text in self._index.texts())
-        return any(f" {normalise(gold)} " in self._texts for gold in question.answers)
+            self._texts = "\n".join(map(normalise, self._index.texts()))
+        return answer_in_normalised(question.answers, self._texts)
 
 
 def _gold_passages(questions: QuestionSet) -> dict[str, Passage]:
@@ -196,12 +197,11 @@ def _supports(question: Question, hits: Iterable[Hit]) -> bool:
     return any(answer_in_text(question.answers, hit.passage.text) for hit in hits)
 
 
-def _miss(question: Question, retrieved: bool | None, held: _Holdings) -> Miss:
+def _miss(question: Question, given: bool, retrieved: bool | None, held: _Holdings) -> Miss:
     if not question.answers:
         return "answered without a basis"
+    if retrieved is None and not given:
+        return "not in the corpus"
     if retrieved is False:
         return "not retrieved" if held.has(question) else "not in the corpus"
     return "retrieved but not used"
-
-
-__all__: Sequence[str] = ("MISSES", "Miss", "QaReport", "Record", "evaluate_qa")

@@ -39,9 +39,22 @@ def to_json(report: Report) -> dict[str, Any]:
 
 def write_json(report: Report, path: Path) -> None:
     """Raises RagkitError where the file cannot be written."""
+    _write(path, json.dumps(to_json(report), ensure_ascii=False, indent=1) + "\n")
+
+
+def write_records(report: QaReport, path: Path) -> None:
+    """Every question with its answer and verdict, a JSON object a line.
+
+    Raises RagkitError where the file cannot be written.
+    """
+    lines = [json.dumps(record.to_json(), ensure_ascii=False) + "\n" for record in report.records]
+    _write(path, "".join(lines))
+
+
+def _write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(to_json(report), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise RagkitError(f"{path} cannot be written: {error.strerror or error}") from error
 

@@ -72,9 +72,9 @@ def evaluate_retrieval(
 ) -> RetrievalReport:
     """Searches for every judged question and measures the ranking and what it cost.
 
-    Where the judgements speak of documents and the index holds parts of them, a document ranks where its
-    first passage does. `drop_self` removes a hit whose id is the question's own (BEIR's convention for sets
-    whose queries are documents of the corpus). Questions without a relevant document are left out.
+    Where a question's judgements speak of documents and the index holds parts of them, a document ranks
+    where its first passage does. `drop_self` removes hits whose id is the question's own (BEIR's convention
+    for sets whose queries are documents of the corpus). Questions without a relevant document are left out.
 
     Raises RagkitError where no question has a relevant document, or none of those is in the index.
     """
@@ -98,7 +98,8 @@ def evaluate_retrieval(
         )
         for question, hits in zip(batch, found, strict=True):
             own = question.id if drop_self else None
-            run[question.id] = _ranked(hits, qrels[question.id], depth, own)
+            ranked = _ranked(hits, qrels[question.id], known, own)
+            run[question.id] = dict(list(ranked.items())[:depth])
         if on_questions is not None:
             on_questions(at + len(batch), len(asked))
     seconds = time.perf_counter() - began
@@ -152,14 +153,18 @@ def _document(name: str) -> str:
     return name.rpartition("#")[0] or name
 
 
-def _ranked(hits: Sequence[Hit], relevant: dict[str, int], depth: int, own: str | None) -> dict[str, float]:
-    """Ids that judgements speak of, with scores, at most `depth`; hits come best first."""
+def _ranked(
+    hits: Sequence[Hit], relevant: dict[str, int], documents: set[str], own: str | None
+) -> dict[str, float]:
+    """Scores by id, of the kind that the judgements speak of: documents, else passages. Hits best first."""
+    by_document = any(name in documents for name in relevant)
     scores: dict[str, float] = {}
     for hit in hits:
-        name = hit.passage.id if hit.passage.id in relevant else hit.passage.document_id
-        if name != own:
-            scores.setdefault(name, hit.score)
-    return dict(list(scores.items())[:depth])
+        passage = hit.passage
+        if own not in (passage.id, passage.document_id):
+            named = passage.id in relevant or not by_document
+            scores.setdefault(passage.id if named else passage.document_id, hit.score)
+    return scores
 
 
 def _costs(

@@ -1,5 +1,6 @@
 """Runs (what a system retrieved) and qrels (what is relevant), in memory and as TREC files."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,22 +21,28 @@ def ranking(scores: dict[str, float]) -> list[str]:
 def write_run(run: Run, path: Path, tag: str = "ragkit") -> None:
     """Writes the TREC format: `qid Q0 docid rank score tag`, ranks from 1.
 
-    Raises RagkitError where an id holds white space (the format has no way to say so).
+    Raises RagkitError where an id holds white space (the format has no way to say so) or the file cannot be
+    written.
     """
-    with path.open("w", encoding="utf-8") as file:
-        for question, scores in run.items():
-            for rank, document in enumerate(ranking(scores), 1):
-                if any(map(str.isspace, question + document)):
-                    raise RagkitError(
-                        f"{path}: the id {document!r} of {question!r} holds a blank: a TREC run cannot"
-                    )
-                file.write(f"{question} Q0 {document} {rank} {scores[document]:.9g} {tag}\n")
+    lines = []
+    for question, scores in run.items():
+        for rank, document in enumerate(ranking(scores), 1):
+            if any(map(str.isspace, question + document)):
+                raise RagkitError(
+                    f"{path}: the id {document!r} of {question!r} holds a blank: a TREC run cannot"
+                )
+            lines.append(f"{question} Q0 {document} {rank} {scores[document]:.9g} {tag}\n")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(lines), encoding="utf-8")
+    except OSError as error:
+        raise RagkitError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def read_run(path: Path) -> Run:
     """Reads the TREC format. Raises RagkitError naming the line that is not of it or repeats a document."""
     run: Run = {}
-    for where, fields in _fields(path):
+    for where, fields in _fields(path, (6,)):
         if len(fields) != 6:
             raise RagkitError(f"{where}: expected `qid Q0 docid rank score tag`, found {len(fields)} fields")
         question, _, document, _, score, _ = fields
@@ -46,6 +53,8 @@ def read_run(path: Path) -> Run:
             scores[document] = float(score)
         except ValueError as error:
             raise RagkitError(f"{where}: the score {score!r} is not a number") from error
+        if not math.isfinite(scores[document]):
+            raise RagkitError(f"{where}: the score {score!r} is not a number to rank by")
     if not run:
         raise RagkitError(f"{path}: an empty run")
     return run
@@ -57,7 +66,7 @@ def read_qrels(path: Path) -> Qrels:
     Raises RagkitError naming the line that is of neither.
     """
     qrels: Qrels = {}
-    for where, fields in _fields(path):
+    for where, fields in _fields(path, (3, 4)):
         if fields[0] == "query-id":
             continue
         if len(fields) not in (3, 4):
@@ -71,9 +80,11 @@ def read_qrels(path: Path) -> Qrels:
     return qrels
 
 
-def _fields(path: Path) -> Iterator[tuple[str, list[str]]]:
+def _fields(path: Path, counts: tuple[int, ...]) -> Iterator[tuple[str, list[str]]]:
+    """(place, fields) of each line, cut at tabs where that gives so many: BEIR's ids may hold blanks."""
     if not path.is_file():
         raise RagkitError(f"{path}: no such file")
     for number, line in read_lines(path):
         if line.strip():
-            yield f"{path}:{number}", line.split()
+            fields = line.split("\t")
+            yield f"{path}:{number}", fields if len(fields) in counts else line.split()

@@ -5,6 +5,7 @@ few lines do in a second.
 """
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -67,25 +68,31 @@ def estimate(values: Values) -> Estimate:
 def compare(measure: str, a: Values, b: Values) -> Comparison:
     """Compares two systems question by question; (n,) each, in the same order.
 
-    Randomisation test of Smucker, Allan and Carterette 2007 by `RESAMPLES` draws, the observed one counted
-    among them. Raises RagkitError where the two are not of the same questions.
+    Randomisation test of Smucker, Allan and Carterette 2007: over all ways to swap where there are at most
+    `RESAMPLES`, else by so many draws, with the observed difference counted among them.
+
+    Raises RagkitError where the two are not of the same questions.
     """
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if a.shape != b.shape:
         raise RagkitError(f"{measure}: {len(a)} values against {len(b)}: not the same questions")
     difference = b - a
-    rng = np.random.default_rng(SEED)
-    means = np.concatenate(
-        [rng.choice((-1.0, 1.0), size=(rows, len(a))) @ difference / len(a) for rows in _chunks(a)]
-    )
+    exact = 2 ** len(a) <= RESAMPLES
+    if exact:
+        means = np.array(list(product((-1.0, 1.0), repeat=len(a)))) @ difference / len(a)
+    else:
+        rng = np.random.default_rng(SEED)
+        means = np.concatenate(
+            [rng.choice((-1.0, 1.0), size=(rows, len(a))) @ difference / len(a) for rows in _chunks(a)]
+        )
     # What differs from the observed mean by rounding alone is as large.
-    extreme = int((np.abs(means) >= abs(difference.mean()) * (1 - 1e-12)).sum())
+    extreme = int((np.abs(means) >= abs(difference.mean()) - 1e-12).sum())
     return Comparison(
         measure=measure,
         a=float(a.mean()),
         b=float(b.mean()),
         difference=estimate(difference),
-        p=(extreme + 1) / (RESAMPLES + 1),
+        p=extreme / len(means) if exact else (extreme + 1) / (RESAMPLES + 1),
         wins=int((difference > 0).sum()),
         ties=int((difference == 0).sum()),
         losses=int((difference < 0).sum()),
