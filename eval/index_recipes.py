@@ -80,7 +80,7 @@ def main() -> None:
         search = ", ".join(f"{name} = {value}" for name, value in choice.search.items())
         print(f"# {recipe.name}.toml\n[[measured]]")
         print(f'on = "{len(ids):,} sentences as means of MiniLM word vectors, {QUESTIONS} questions"')
-        print(f'factory = "{choice.factory}"\nsearch = {{ {search} }}')
+        print(f'factory = "{choice.factory}"\nsearch = {{{search}}}')
         print(f"recall_at_10 = {np.mean(hits) / K:.3f}\nms_a_query = {1000 * spent / len(vectors):.2f}")
         print(f"bytes_a_vector = {size / len(ids):.0f}\nbuild_seconds = {built:.1f}\n", flush=True)
 
