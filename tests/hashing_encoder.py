@@ -24,6 +24,11 @@ class HashingEncoder:
         self.encoded: list[str] = []
         """Every passage that was encoded, as "title text"."""
 
+    @classmethod
+    def named(cls, spec: str | Path = "packaged") -> "HashingEncoder":
+        """In place of `load_encoder`: "hashing-b" has the seed b, "packaged" the seed a."""
+        return cls("a" if str(spec) == "packaged" else str(spec).removeprefix("hashing-"))
+
     def encode_questions(self, questions: Sequence[str]) -> npt.NDArray[np.float32]:
         return np.array([self._vector(text) for text in questions], dtype=np.float32).reshape(
             -1, self.dimension

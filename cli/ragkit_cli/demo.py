@@ -45,7 +45,8 @@ def demo(
     assert write is not None
     print(
         f"# The index\n\nThe Python language reference inside this CPython: {len(index.document_ids())} "
-        f"topics, {len(index)} passages, {write.encoded} encoded in {sum(write.seconds.values()):.1f} s -> {folder}\n"
+        f"topics, {len(index)} passages, {write.encoded} of them encoded now, "
+        f"{sum(write.seconds.values()):.1f} s -> {folder}\n"
     )
 
     print("# Questions\n\nGenerator, RAG-sequence over 5 passages; p(z|x,y) before each passage.\n")

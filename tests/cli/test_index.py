@@ -1,0 +1,113 @@
+"""`ragkit index`, `search` and `list` on small documents."""
+
+import json
+from pathlib import Path
+
+from command_line import Command
+
+
+def test_build_and_search_without_an_option(ragkit: Command, notes: Path) -> None:
+    built = ragkit("index", "build", "notes")
+    assert (built.code, built.err) == (0, "")
+    assert "3 added" in built.out and "indexes/notes" in built.out
+    found = ragkit("search", "which statement ends the nearest loop?")
+    assert found.code == 0
+    rank, _, where, text = found.out.splitlines()[0].split("\t")
+    assert rank == "1" and where.startswith("loops.txt [0:") and "break statement" in text
+
+
+def test_search_gives_json_with_offsets(ragkit: Command, indexed: Path, notes: Path) -> None:
+    for mode in ("hybrid", "dense", "lexical"):
+        found = ragkit("search", indexed, "nearest loop", "--mode", mode, "-k", 2, "--json").json
+        best = found["hits"][0]
+        assert best["document"] == "loops.txt" and best["rank"] == 1
+        assert (notes / "loops.txt").read_text()[best["start"] : best["end"]] == best["text"]
+
+
+def test_more_hits_than_passages_gives_all(ragkit: Command, indexed: Path) -> None:
+    assert len(ragkit("search", "loop", "-k", 50, "--json").json["hits"]) == 3
+
+
+def test_filters(ragkit: Command, indexed: Path) -> None:
+    found = ragkit("search", "loop", "--filter", 'type == "md"', "--json").json
+    assert [hit["document"] for hit in found["hits"]] == ["cache.md"]
+
+
+def test_a_question_of_a_hundred_thousand_characters(ragkit: Command, indexed: Path) -> None:
+    found = ragkit("search", indexed, "loop " * 20_000, "--json")
+    assert found.code == 0 and found.json["hits"][0]["document"] == "loops.txt"
+
+
+def test_add_update_delete_compact(ragkit: Command, indexed: Path, notes: Path, folder: Path) -> None:
+    (folder / "new.txt").write_text("Zebras have stripes.\n")
+    assert "1 added" in ragkit("index", "add", indexed, "new.txt").out
+    again = ragkit("index", "add", indexed, "new.txt")
+    assert again.code == 1 and "'new.txt'" in again.err and "update" in again.err
+    (folder / "new.txt").write_text("Zebras have black stripes.\n")
+    updated = ragkit("index", "update", indexed, "new.txt", "--json").json
+    assert (updated["replaced"], updated["encoded"]) == (1, 1)
+    deleted = ragkit("index", "delete", indexed, "new.txt", "nothing.txt")
+    assert deleted.code == 1 and "nothing.txt" in deleted.err
+    assert "new.txt" not in ragkit("search", "zebras stripes", "-k", 9).out
+    compacted = ragkit("index", "compact", indexed, "--json").json
+    assert (compacted["passages"], compacted["encoded"]) == (3, 0)
+    assert ragkit("index", "verify", indexed).code == 0
+
+
+def test_info_and_lists(ragkit: Command, indexed: Path) -> None:
+    info = ragkit("index", "info", "--json").json
+    assert info["counts"]["documents"] == 3 and info["encoder"] == "hashing-a"
+    assert [row["index"] for row in ragkit("list", "indexes", "--json").json] == ["notes"]
+    assert "flat" in ragkit("list", "recipes").out
+    assert "generator" in ragkit("list", "models").out
+
+
+def test_verify_finds_what_was_tampered_with(ragkit: Command, indexed: Path) -> None:
+    assert ragkit("index", "verify", "--json").json["problems"] == []
+    manifest = next(Path(indexed).glob("generations/*/manifest.json"))
+    manifest.write_text(manifest.read_text() + " ")
+    damaged = ragkit("index", "verify", indexed)
+    assert damaged.code == 1 and "damaged" in damaged.err and "Traceback" not in damaged.err
+
+
+def test_what_cannot_be_read_is_skipped_and_counted(ragkit: Command, notes: Path) -> None:
+    (notes / "half.txt.gz").write_bytes(b"\x1f\x8b\x08\x00broken")
+    (notes / "binary.txt").write_bytes(b"\x00\x01\x02")
+    built = ragkit("index", "build", "notes", "--json")
+    assert built.code == 0 and built.json["added"] == 3
+    assert sorted(Path(one["source"]).name for one in built.json["skipped"]) == ["binary.txt", "half.txt.gz"]
+    assert "2 file(s) skipped" in ragkit("index", "build", "notes", "--out", "indexes/other").err
+    strict = ragkit("index", "build", "notes", "--out", "indexes/strict", "--strict")
+    assert strict.code == 1 and "strict" in strict.err
+
+
+def test_evaluation_and_comparison(ragkit: Command, indexed: Path, folder: Path) -> None:
+    questions = folder / "questions"
+    (questions / "qrels").mkdir(parents=True)
+    asked = {
+        "q1": ("what ends the nearest loop?", "loops.txt"),
+        "q2": ("how to turn the cache off", "cache.md"),
+    }
+    lines = [json.dumps({"_id": name, "text": text}) for name, (text, _) in asked.items()]
+    (questions / "queries.jsonl").write_text("\n".join(lines))
+    rows = [f"{name}\t{document}\t1" for name, (_, document) in asked.items()]
+    (questions / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + "\n".join(rows))
+    reported = ragkit("eval", "retrieval", indexed, "questions", "-k", "1,2", "--mode", "lexical,hybrid",
+                      "--out", "report")  # fmt: skip
+    assert reported.code == 0 and "| R@1" in reported.out and "questions/s" in reported.out
+    assert {path.name for path in (folder / "report").iterdir()} == {
+        "lexical.json", "hybrid.json", "retrieval.md", "recall.png",
+    }  # fmt: skip
+    assert (folder / "report" / "recall.png").read_bytes().startswith(b"\x89PNG")
+    one = ragkit(
+        "eval", "retrieval", indexed, "questions", "-k", "1", "--mode", "lexical", "--run", "a.run", "--json"
+    )
+    assert one.json["measures"]["R@1"]["mean"] == 1.0
+    assert (
+        ragkit("eval", "retrieval", "a.run", "questions", "-k", "1", "--json").json["measures"]["R@1"]
+        == (one.json["measures"]["R@1"])
+    )
+    compared = ragkit("eval", "compare", "report/lexical.json", "report/hybrid.json", "--json").json
+    assert {"R@1", "nDCG@10"} <= {measure["measure"] for measure in compared["measures"]}
+    runs = ragkit("eval", "compare", "a.run", "a.run", "questions", "--measure", "R@1")
+    assert runs.code == 0 and "0/2/0" in runs.out
