@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from command_line import Command, Result
 from hashing_encoder import HashingEncoder
+
 from ragkit_cli.main import run
 
 DRIVER = Path(__file__).with_name("driver.py")

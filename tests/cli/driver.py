@@ -7,8 +7,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import ragkit.encoders.loading
 from hashing_encoder import HashingEncoder
+
+import ragkit.encoders.loading
 from ragkit_cli.main import run
 
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from command_line import Command, Result
 
 
@@ -110,11 +109,19 @@ def test_question_sets_that_are_none(ragkit: Command, indexed: Path, folder: Pat
     one_line(ragkit("eval", "compare", "a.run", "b.json"), "run file")
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [("nonsense",), ("search",), ("index", "build"), ("search", "x", "--mode", "fuzzy"),
-     ("search", "x", "-k", "two"), ("eval", "retrieval", "x", "demo:", "-k", "0"), ("list", "things"), ("ask", "x", "--method", "magic")],
-)  # fmt: skip
+USAGE = [
+    ("nonsense",),
+    ("search",),
+    ("index", "build"),
+    ("search", "x", "--mode", "fuzzy"),
+    ("search", "x", "-k", "two"),
+    ("eval", "retrieval", "x", "demo:", "-k", "0"),
+    ("list", "things"),
+    ("ask", "x", "--method", "magic"),
+]
+
+
+@pytest.mark.parametrize("arguments", USAGE, ids=" ".join)
 def test_usage_errors_exit_with_2(ragkit: Command, indexed: Path, arguments: tuple[str, ...]) -> None:
     result = ragkit(*arguments)
     assert result.code == 2 and "Traceback" not in result.err and result.err.strip()
