@@ -44,8 +44,7 @@ def read_documents(
     source that does not exist, a broken record (file and line named), an id that comes twice (both places
     named), and when nothing at all could be read. In memory: one file or record, and 16 bytes for each id.
     """
-    for source in sources:
-        _check(str(source))
+    check_sources(sources)
     skipped: list[Skipped] = []
 
     def skip(found: Skipped) -> None:
@@ -73,8 +72,13 @@ def read_documents(
         raise RagkitError(f"nothing to read in {named}{why}")
 
 
+def check_sources(sources: Sequence[str | Path]) -> None:
+    """Raises `RagkitError` for a source that does not exist: early, before work on the others."""
+    for source in map(str, sources):
+        _check(source)
+
+
 def _check(source: str) -> None:
-    """Early, before hours of work on the sources before this one."""
     if source == "demo:" or source.startswith("hf:") or os.path.lexists(source):
         return
     if not glob.has_magic(source):

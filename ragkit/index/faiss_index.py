@@ -58,9 +58,9 @@ class FaissIndex:
                 faiss.ParameterSpace().set_index_parameter(engine, name, value)
         except RuntimeError as error:
             raise RagkitError(
-                f"FAISS cannot make an index {factory!r} with {dict(search or {})} for inner products in "
-                f"{dimension} dimensions ({_reason(error)}): try auto, flat, hnsw, or a factory string "
-                "such as IVF256,PQ48"
+                f"FAISS cannot make an index {factory!r}{f' with {dict(search)}' if search else ''} for inner "
+                f"products in {dimension} dimensions: try auto, flat, hnsw, or a factory string such as "
+                "IVF256,PQ48"
             ) from error
         self._own(faiss.IndexIDMap2(engine), loaded_from=None)
         _tune_training(self._engine)

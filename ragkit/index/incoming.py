@@ -50,6 +50,16 @@ def named(sources: Sources, report: WriteReport) -> str:
     return text
 
 
+def check(sources: Sources) -> None:
+    """Raises RagkitError for a source that does not exist, before a model is loaded or a folder made."""
+    from ragkit.corpus.sources import check_sources
+
+    if isinstance(sources, str | Path):
+        check_sources([sources])
+    elif isinstance(sources, Sequence):
+        check_sources([source for source in sources if isinstance(source, str | Path)])
+
+
 def _documents(sources: Sources, strict: bool, report: WriteReport) -> Iterator[Document]:
     items: Iterator[Any] = iter([sources] if isinstance(sources, str | Path) else sources)
     first = next(items, None)

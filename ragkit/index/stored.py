@@ -10,7 +10,7 @@ from ragkit.errors import RagkitError
 from ragkit.index.checks import refuse_foreign, refuse_other, resolve_encoder, tokenizer_of
 from ragkit.index.events import OnEvent, WriteReport
 from ragkit.index.generations import Generation, Generations
-from ragkit.index.incoming import Sources, cut, incoming, named
+from ragkit.index.incoming import Sources, check, cut, incoming, named
 from ragkit.index.info import IndexInfo, describe
 from ragkit.index.lock import writer_lock
 from ragkit.index.manifest import Manifest
@@ -77,6 +77,7 @@ class StoredIndex:
         """
         out = Path(out)
         refuse_foreign(out)
+        check(sources)
         loaded = resolve_encoder(encoder)
         passport = loaded.passport()
         check_factory(factory, passport.dimension)
