@@ -57,7 +57,8 @@ def _snapshot(repository: str) -> Path:
     advice = "give a folder that holds the model, or leave the option out for the packaged one"
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
         raise RagkitError(
-            f"{absent}, and no hub is asked (HF_HUB_OFFLINE is set; on the command line, --online lifts it); {advice}"
+            f"{absent}, and no hub is asked (HF_HUB_OFFLINE is set; on the command line, --online lifts it); "
+            f"{advice}"
         )
     try:
         return Path(snapshot_download(repository, allow_patterns=SAFE_FILES, etag_timeout=5))

@@ -57,9 +57,10 @@ class FaissIndex:
             for name, value in (search or {}).items():
                 faiss.ParameterSpace().set_index_parameter(engine, name, value)
         except RuntimeError as error:
+            settings = f" with {dict(search)}" if search else ""
             raise RagkitError(
-                f"FAISS cannot make an index {factory!r}{f' with {dict(search)}' if search else ''} for inner "
-                f"products in {dimension} dimensions: try auto, flat, hnsw, or a factory string such as "
+                f"FAISS cannot make an index {factory!r}{settings} for inner products in {dimension} "
+                f"dimensions: try auto, flat, hnsw, or a factory string such as "
                 "IVF256,PQ48"
             ) from error
         self._own(faiss.IndexIDMap2(engine), loaded_from=None)
