@@ -10,7 +10,7 @@ import numpy as np
 
 from ragkit.errors import RagkitError
 from ragkit.evaluation.qa import QaReport
-from ragkit.evaluation.retrieval import RetrievalReport
+from ragkit.evaluation.retrieval import Costs, RetrievalReport
 from ragkit.evaluation.statistics import Comparison, compare
 
 Report = RetrievalReport | QaReport
@@ -60,29 +60,25 @@ def _write(path: Path, text: str) -> None:
 
 
 def retrieval_table(reports: Sequence[RetrievalReport], measures: Sequence[str] | None = None) -> str:
-    """Markdown: a row a report, each measure with its interval, then the costs."""
+    """Markdown: a column a report; accuracy with its intervals, then speed, memory and build time."""
     names = list(measures or reports[0].measures)
-    head = ["system", *names]
-    rows = [[report.name, *(str(report.measures[name]) for name in names)] for report in reports]
-    table = markdown(head, rows)
-    costed = [(report.name, report.costs) for report in reports if report.costs]
-    if not costed:
-        return table
-    head = ["system", "questions/s", "p50 ms", "p95 ms", "index MB", "bytes/vector", "peak MB", "build s"]
-    rows = [
-        [
-            name,
-            f"{costs.questions_per_second:.0f}",
-            f"{costs.p50_ms:.1f}",
-            f"{costs.p95_ms:.1f}",
-            f"{costs.index_bytes / 1e6:.1f}",
-            f"{costs.bytes_a_vector:.0f}",
-            f"{costs.peak_memory_bytes / 1e6:.0f}",
-            f"{costs.build_seconds:.1f}",
-        ]
-        for name, costs in costed
-    ]
-    return f"{table}\n{markdown(head, rows)}"
+    rows = [[name, *(str(report.measures[name]) for report in reports)] for name in names]
+    if any(report.costs for report in reports):
+        shown = [_costs(report.costs) if report.costs else {} for report in reports]
+        rows += [[name, *(costs.get(name, "") for costs in shown)] for name in max(shown, key=len)]
+    return markdown(["", *(report.name for report in reports)], rows)
+
+
+def _costs(costs: Costs) -> dict[str, str]:
+    return {
+        "questions/s": f"{costs.questions_per_second:.0f}",
+        "latency p50, ms": f"{costs.p50_ms:.1f}",
+        "latency p95, ms": f"{costs.p95_ms:.1f}",
+        "index, MB": f"{costs.index_bytes / 1e6:.1f}",
+        "bytes/vector": f"{costs.bytes_a_vector:.0f}",
+        "peak memory, MB": f"{costs.peak_memory_bytes / 1e6:.0f}",
+        "build, s": f"{costs.build_seconds:.1f}",
+    }
 
 
 def qa_table(reports: Sequence[QaReport]) -> str:
@@ -128,7 +124,7 @@ def draw_recall(reports: Sequence[RetrievalReport], path: Path) -> None:
         means = np.array([estimate.mean for estimate in estimates])
         spread = [means - [e.low for e in estimates], [e.high for e in estimates] - means]
         # A little apart, so that the intervals of systems that are equal stay readable.
-        places = np.array(report.ks) * 1.03 ** (at - (len(reports) - 1) / 2)
+        places = np.array(report.ks) * 1.05 ** (at - (len(reports) - 1) / 2)
         axes.errorbar(places, means, yerr=np.maximum(spread, 0), label=report.name, marker="o", capsize=3)
     first = reports[0]
     axes.set_xscale("log")

@@ -93,11 +93,16 @@ class SpanScorer:
     def __init__(self, model: Any, tokenizer: Any, max_answer_tokens: int) -> None:
         if not getattr(tokenizer, "is_fast", False):
             raise RagkitError("the reader's tokenizer gives no character offsets: it must be a fast one")
+        from ragkit.models.precision import computes_bf16
+
         self.model, self.tokenizer = model.eval(), tokenizer
         self.max_answer_tokens = max_answer_tokens
         self.frame = PairFrame.of(tokenizer)
         self.window = min(WINDOW, getattr(model.config, "max_position_embeddings", WINDOW))
         self.question_tokens = min(QUESTION_TOKENS, self.window // 2)
+        self.device = next(model.parameters()).device
+        self.bf16 = computes_bf16(self.device)
+        """Nearly halves the time; logits move by some hundredths. A model in float64 stays in it."""
 
     def read(self, pairs: Sequence[tuple[str, Passage]]) -> list[SpanScores]:
         """Scores every span of each passage under its question."""
@@ -138,9 +143,9 @@ class SpanScorer:
             arrays["token_type_ids"][row, : len(ids)] = types
         if getattr(self.model.config, "type_vocab_size", 0) < 2:
             del arrays["token_type_ids"]
-        device = next(self.model.parameters()).device
-        with torch.inference_mode():
-            output = self.model(**{name: torch.from_numpy(a).to(device) for name, a in arrays.items()})
+        tensors = {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            output = self.model(**tensors)
         start, end = (x.double().cpu().numpy() for x in (output.start_logits, output.end_logits))
         found = []
         for row, (question, passage) in enumerate(inputs):

@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from ragkit.errors import RagkitError
+from ragkit.models.precision import computes_bf16
 from ragkit.training.checkpoint import (
     Progress,
     load_best,
@@ -55,13 +56,6 @@ def learning_rate_factor(step: int, total: int, warm_up: float) -> float:
     if step < rising:
         return (step + 1) / rising
     return max(0.0, (total - step) / max(1, total - rising))
-
-
-def computes_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 matrices natively (emulation would be slower than fp32)."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
 class _Run:

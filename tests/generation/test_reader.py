@@ -269,6 +269,23 @@ def test_long_passages_are_read_through_windows() -> None:
         assert text[start:end] in text and last - first < LONGEST
 
 
+def test_bf16_finds_the_same_spans() -> None:
+    """With float32 weights: near ties apart, the best span stays, and its probability nearly so."""
+    texts = [" ".join(WORDS[at:] + WORDS[:at]) for at in range(20)]
+    pairs = [("what grows ?", Passage(text, text, text, 0, len(text))) for text in texts]
+    model, tokenizer = tiny()
+    read = {}
+    for bf16 in (True, False):
+        scorer = SpanScorer(model.float(), tokenizer, LONGEST)
+        scorer.bf16 = bf16
+        read[bf16] = scorer.read(pairs)
+    assert any(abs(half.null - full.null) > 1e-4 for half, full in zip(read[True], read[False], strict=True))
+    for half, full in zip(read[True], read[False], strict=True):
+        best, other = half.best(1)[0], full.best(1)[0]
+        assert half.log_probability(best) == pytest.approx(full.log_probability(best), abs=0.2)
+        assert best == other or full.log_probability(other) - full.log_probability(best) < 0.1
+
+
 def test_an_answer_in_the_last_window_is_found() -> None:
     text = " ".join([*["the red tree"] * 12, "plum", *["on a hill"] * 3])
     reader = ExtractiveReader(None, (Pointing({"plum": 9.0}), BERT[1]), max_answer_tokens=LONGEST)

@@ -1,0 +1,10 @@
+"""Which numbers a processor computes in."""
+
+import torch
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 matrices natively (emulation would be slower than fp32)."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
