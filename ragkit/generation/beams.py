@@ -28,7 +28,7 @@ def beam_search(
         reading: (groups * passages) rows, the passages of a group side by side.
         log_prior: log p(z|x), (groups, passages); -inf leaves a passage out.
         max_tokens: most tokens of an answer, its end included; what reaches it is cut there.
-        min_tokens: an answer may not end before it has as many tokens.
+        min_tokens: fewest tokens of an answer, its end included.
     """
     groups, passages = log_prior.shape
     log_prior = log_prior.to(reading.logits.device)
@@ -86,7 +86,7 @@ def _restricted(log_p: Tensor, ending: Ending, step: int, min_tokens: int, max_t
     if step == max_tokens and ending.forced is not None:
         log_p = torch.full_like(log_p, NEVER)
         log_p[..., ending.forced] = 0.0
-    elif step <= min_tokens:
+    elif step < min_tokens:
         log_p = log_p.clone()
         log_p[..., stops] = NEVER
     return log_p

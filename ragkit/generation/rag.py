@@ -50,7 +50,7 @@ class Rag(Answerer):
         temperature: of p(z|x) = softmax(score / temperature); left out, the search mode's default.
         beams: hypotheses kept in beam search.
         max_answer_tokens: most tokens of an answer, its end included.
-        min_answer_tokens: fewest tokens before the end; 0 allows the empty answer.
+        min_answer_tokens: fewest, its end included; from 2 on there is no empty answer.
         mode: how `ask` searches.
 
     Raises RagkitError for values out of range and where the generator does not load.
@@ -71,9 +71,9 @@ class Rag(Answerer):
         super().__init__(index, k=k, temperature=temperature, mode=mode)
         if beams < 1:
             raise RagkitError(f"beams must be at least 1, not {beams}")
-        if not 0 <= min_answer_tokens < max_answer_tokens:
+        if not 0 <= min_answer_tokens <= max_answer_tokens or max_answer_tokens < 1:
             raise RagkitError(
-                f"the answer's length must satisfy 0 <= min < max, not min {min_answer_tokens} "
+                f"the answer's length must satisfy 0 <= min <= max, 1 <= max, not min {min_answer_tokens} "
                 f"and max {max_answer_tokens}"
             )
         self.beams = beams

@@ -24,8 +24,10 @@ from ragkit.generation.causal import CausalGenerator
 from ragkit.generation.seq2seq import Seq2SeqGenerator
 from ragkit.retrieval.hit import Hit
 
-SPECIAL = ["<pad>", "<s>", "</s>", "<unk>"]
-PAD, BOS, EOS = 0, 1, 2
+SPECIAL = ["<unk>", "<s>", "</s>", "<pad>"]
+# Padding is not 0: transformers' beam search then fills short hypotheses with EOS, and
+# RagSequenceForGeneration counts every one of them.
+BOS, EOS, PAD = 1, 2, 3
 WORDS = "question context : // / red green blue one two three apple pear plum Answer \n".split(" ")
 VOCABULARY = len(SPECIAL) + len(WORDS)
 
@@ -55,7 +57,7 @@ def _t5() -> Seq2SeqGenerator:
         d_model=16,
         d_kv=8,
         d_ff=32,
-        num_layers=2,
+        num_layers=2,  # transformers' own cache wants as many decoder as encoder layers
         num_heads=2,
         pad_token_id=PAD,
         eos_token_id=EOS,
@@ -73,7 +75,7 @@ def _bart() -> Seq2SeqGenerator:
     config = BartConfig(
         vocab_size=VOCABULARY,
         d_model=16,
-        encoder_layers=2,
+        encoder_layers=1,
         decoder_layers=2,
         encoder_attention_heads=2,
         decoder_attention_heads=2,
@@ -94,21 +96,18 @@ def _bart() -> Seq2SeqGenerator:
 
 
 def _bert_config(**options: object) -> BertConfig:
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
     return BertConfig(
         vocab_size=VOCABULARY,
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
         max_position_embeddings=48,
         initializer_range=0.4,
         pad_token_id=PAD,
-        **options,
+        **(sizes | options),
     )
 
 
 def _encoder_decoder() -> Seq2SeqGenerator:
-    encoder = BertModel(_bert_config(), add_pooling_layer=False)
+    encoder = BertModel(_bert_config(num_hidden_layers=1), add_pooling_layer=False)
     decoder = BertLMHeadModel(_bert_config(is_decoder=True, add_cross_attention=True))
     model = EncoderDecoderModel(encoder=encoder, decoder=decoder)
     model.config.decoder_start_token_id = BOS
@@ -122,7 +121,7 @@ def _pointer() -> Seq2SeqGenerator:
     from ragkit.generation.pointer_generator import PointerGenerator, PointerGeneratorConfig
 
     config = PointerGeneratorConfig(
-        encoder=_bert_config().to_dict(),
+        encoder=_bert_config(num_hidden_layers=1).to_dict(),
         decoder_layers=2,
         decoder_attention_heads=2,
         decoder_ffn_dim=32,

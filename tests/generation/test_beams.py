@@ -29,7 +29,7 @@ def test_hypotheses_equal_those_of_transformers(tiny, hits, kind, penalty, beams
     stops = (2,)  # GPT-2's generation configuration knows no line's end
     ending = Ending(stops, generator.ending.forced, penalty, generator.ending.counted)
     ours = beam_search(
-        read(generator, found), torch.zeros(3, 1), ending, beams=beams, max_tokens=7, min_tokens=2
+        read(generator, found), torch.zeros(3, 1), ending, beams=beams, max_tokens=7, min_tokens=3
     )
     inputs = padded(
         [_prompt(generator, hit) for hit in found], generator.tokenizer, torch.device("cpu"), left=not seq2seq
@@ -44,7 +44,7 @@ def test_hypotheses_equal_those_of_transformers(tiny, hits, kind, penalty, beams
         min_new_tokens=2 + max(prefix - 1, 0),
         length_penalty=penalty,
         do_sample=False,
-        pad_token_id=0,
+        pad_token_id=3,
     )
     theirs = theirs[:, prefix if seq2seq else inputs["input_ids"].shape[1] :].reshape(3, beams, -1).tolist()
     assert [[found.tokens for found in group] for group in ours] == [
@@ -117,6 +117,6 @@ def test_no_answer_ends_before_its_least_length(tiny, hits):
     reading = read(generator, hits(TEXTS))
     reading.logits[:, 2] += 50
     free = beam_search(reading, torch.zeros(3, 1), generator.ending, beams=3, max_tokens=6)
-    held = beam_search(reading, torch.zeros(3, 1), generator.ending, beams=3, max_tokens=6, min_tokens=3)
+    held = beam_search(reading, torch.zeros(3, 1), generator.ending, beams=3, max_tokens=6, min_tokens=4)
     assert min(len(y.tokens) for group in free for y in group) == 1
     assert all(2 not in y.tokens[:3] and len(y.tokens) <= 6 for group in held for y in group)
