@@ -8,7 +8,7 @@ from ragkit.evaluation.report import markdown
 
 SUITES = {
     "gold": "With the gold paragraph",
-    "open": "Over all 20,958 paragraphs: 5 passages of the default retrieval",
+    "open": "Over all 20,958 paragraphs, found by the default retrieval",
 }
 SYSTEMS = {"reader": "extractive reader", "generator": "generator, RAG-Sequence"}
 
@@ -25,7 +25,8 @@ def _sections(results: dict[str, Any]) -> Iterator[str]:
     yield (
         "`python -m eval.qa.run --data DATA`; packaged reader and generator, the exact index of the "
         "retrieval suites. EM and F1 in percent, in brackets the 95 % bootstrap interval over questions. "
-        "Every question has an answer, so neither may leave one without.\n"
+        "Every question has an answer, so neither may leave one without. `Success@k`: the gold paragraph is "
+        "among the k that were read.\n"
     )
     for suite, title in SUITES.items():
         found = {name: results[suite][name] for name in SYSTEMS if name in results.get(suite, {})}
