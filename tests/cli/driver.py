@@ -1,6 +1,7 @@
 """Runs the `ragkit` command with the hashing encoder for a model; it waits $PAUSE seconds for each batch."""
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -21,5 +22,7 @@ class Slow(HashingEncoder):
         return super().encode_passages(passages)
 
 
+# A background job of a shell is started with Ctrl-C ignored; here it is what is tested.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 ragkit.encoders.loading.load_encoder = Slow.named
 run()
