@@ -105,8 +105,8 @@ def load_checkpoint(
         raise RagkitError(f"{newest}: damaged checkpoint: {error}") from error
 
 
-def save_best(path: Path, model: nn.Module, scores: dict[str, float]) -> None:
-    """Replaces the file of the best weights in one step; the scores travel in its header."""
+def save_weights(path: Path, model: nn.Module, scores: dict[str, float]) -> None:
+    """Replaces the file of the weights to keep in one step; their scores travel in its header."""
     aside = path.with_name(f".writing-{path.name}")
     save_file(trained_tensors(model), aside, metadata={"scores": json.dumps(scores)})
     _sync(aside)
@@ -114,8 +114,8 @@ def save_best(path: Path, model: nn.Module, scores: dict[str, float]) -> None:
     _sync(path.parent)
 
 
-def load_best(path: Path, model: nn.Module) -> dict[str, float]:
-    """Copies the best weights into the model and returns their scores."""
+def load_weights(path: Path, model: nn.Module) -> dict[str, float]:
+    """Copies the weights kept into the model and returns their scores."""
     load_trained_tensors(model, path)
     with safe_open(path, "pt") as file:
         scores: dict[str, float] = json.loads(file.metadata()["scores"])

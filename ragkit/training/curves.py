@@ -26,7 +26,7 @@ def draw_curves(log: Path, picture: Path) -> None:
     scores: dict[str, dict[int, float]] = {}
     for event in events:
         if event["event"] == "validate":
-            for name in event.keys() - {"event", "step", "best"}:
+            for name in event.keys() - {"event", "step", "kept"}:
                 scores.setdefault(name, {})[event["step"]] = event[name]
     figure = Figure(figsize=(7, 4), layout="constrained")
     FigureCanvasAgg(figure)

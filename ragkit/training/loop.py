@@ -17,10 +17,10 @@ from ragkit.errors import RagkitError
 from ragkit.models.precision import computes_bf16
 from ragkit.training.checkpoint import (
     Progress,
-    load_best,
     load_checkpoint,
-    save_best,
+    load_weights,
     save_checkpoint,
+    save_weights,
 )
 from ragkit.training.curves import draw_curves
 from ragkit.training.half_precision import HalfPrecision
@@ -34,11 +34,11 @@ def train(
     on_event: OnEvent | None = None,
     fingerprint: Any = None,
 ) -> TrainingResult:
-    """Trains `recipe.model`, resuming where `out` holds a checkpoint, and leaves its best weights in it.
+    """Trains `recipe.model`, resuming where `out` holds a checkpoint, and leaves its weights in it: the best
+    ones where `settings.patience` may stop it early, else the last.
 
     Every random number follows from (seed, step), so a run that was killed and resumed ends with the
-    weights of one that was not. In `out`: `checkpoint/`, `best.safetensors`, `log.jsonl`,
-    `curve.png`.
+    weights of one that was not. In `out`: `checkpoint/`, `weights.safetensors`, `log.jsonl`, `curve.png`.
 
     Args:
         fingerprint: what else, next to the settings, must be the same to resume (data, sizes); JSON.
@@ -63,7 +63,7 @@ class _Run:
         self, recipe: Recipe, out: Path, settings: LoopSettings, on_event: OnEvent | None, fingerprint: Any
     ) -> None:
         self.recipe, self.out, self.settings = recipe, out, settings
-        self.best = out / "best.safetensors"
+        self.weights = out / "weights.safetensors"
         self.on_event = on_event or (lambda event: None)
         self.accelerator = Accelerator()
         identity = [asdict(settings), self.accelerator.num_processes, fingerprint]
@@ -90,10 +90,10 @@ class _Run:
         if self.progress.best_score is None or self.progress.scores.get("step") != self.progress.step:
             self._validate()
         self.accelerator.wait_for_everyone()
-        scores = load_best(self.best, self.recipe.model)
+        scores = load_weights(self.weights, self.recipe.model)
         per_epoch = max(1, self.total) / max(1e-9, self._epochs_planned)
         result = TrainingResult(
-            self.best, self.progress.step, self.progress.step / per_epoch, scores, stopped
+            self.weights, self.progress.step, self.progress.step / per_epoch, scores, stopped
         )
         self._emit({"event": "done", "step": result.steps, "scores": result.scores, "stopped_early": stopped})
         return result
@@ -193,14 +193,15 @@ class _Run:
         with torch.no_grad():
             scores = self.recipe.validate(self.model)
         score = scores[self.recipe.best_metric] * (-1 if self.recipe.best_metric == "loss" else 1)
-        better = self.progress.best_score is None or score > self.progress.best_score
+        best = self.progress.best_score
+        better = best is None or score > best or not self.settings.patience
         self.progress.validations_since_best = 0 if better else self.progress.validations_since_best + 1
         self.progress.scores = scores | {"step": float(self.progress.step)}
         if better:
             self.progress.best_score, self.progress.best_step = score, self.progress.step
         if better and self.accelerator.is_main_process:
-            save_best(self.best, self.recipe.model, scores | {"step": self.progress.step})
-        self._emit({"event": "validate", "step": self.progress.step, "best": better} | scores)
+            save_weights(self.weights, self.recipe.model, scores | {"step": self.progress.step})
+        self._emit({"event": "validate", "step": self.progress.step, "kept": better} | scores)
 
     def _save(self) -> None:
         if not self.accelerator.is_main_process:

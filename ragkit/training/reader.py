@@ -123,6 +123,9 @@ def build_reader(folder: str, frozen_layers: int = 0) -> tuple[Any, Any]:
         raise RagkitError(f"{folder}: not a model to start a reader from: {error}") from error
     if not tokenizer.is_fast:
         raise RagkitError(f"{folder}: its tokenizer gives no character offsets")
+    # Sentence encoders are saved with a tokenizer that cuts texts off; a reader cuts windows itself.
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
     model.base_model.embeddings.requires_grad_(False)
     for layer in model.base_model.encoder.layer[:frozen_layers]:
         layer.requires_grad_(False)

@@ -19,7 +19,8 @@ class LoopSettings:
     The learning rate rises linearly over the first `warm_up` share of the steps to `learning_rate` and
     falls linearly to 0 at the last one. `epochs` may be a fraction; `max_steps` overrides it.
     `precision` "auto" is bf16 where the processor computes in it, else fp32. `patience` counts
-    validations without a better score; 0 never stops early.
+    validations without a better score; 0 never stops early and keeps the last weights, which a rate that
+    has fallen to 0 leaves better than a few hundred held-out questions can tell.
     """
 
     learning_rate: float = 1e-4
@@ -39,7 +40,7 @@ class LoopSettings:
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """Where the best weights lie (`weights`, also loaded into the model) and how they scored."""
+    """Where the weights lie (`weights`, also loaded into the model) and how they scored."""
 
     weights: Path
     steps: int
