@@ -13,10 +13,11 @@ from ragkit.retrieval.hit import Hit
 if TYPE_CHECKING:
     from ragkit.retrieval.index import Index, Mode
 
-TEMPERATURES = {"hybrid": 1.0, "dense": 0.05, "lexical": 2.0}
+TEMPERATURES = {"hybrid": 1.0, "dense": 0.04, "lexical": 1.0}
 """Default temperature of p(z|x) = softmax(score / temperature) by search mode: each has a scale of its own.
 
-The fused score is a log-odds already (see `ragkit.retrieval.fusion`), so its temperature is 1.
+Those of highest likelihood on training splits, rounded: `python -m eval.fusion.temperature` fits them. The
+fused score is a log-odds by construction (see `ragkit.retrieval.fusion`); "dense" is for cosines.
 """
 
 

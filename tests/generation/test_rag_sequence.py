@@ -364,7 +364,7 @@ def test_ask_searches_the_index(tiny, hits):
     assert rag.config == {
         "model": "rag-sequence",
         "k": 2,
-        "temperature": 2.0,
+        "temperature": 1.0,
         "mode": "lexical",
         "beams": 4,
         "max_answer_tokens": 4,
