@@ -35,6 +35,7 @@ def _sections(results: dict[str, Any]) -> Iterable[str]:
             for one in results.values()
         ),
     )
+    yield from (f"{one['title']}: {one['note']}." for one in results.values() if one["note"])
     yield "![nDCG@10 by set and system](retrieval.png)"
     yield "## Other measures"
     yield _table(
@@ -84,7 +85,7 @@ def _draw(results: dict[str, Any], path: Path) -> None:
     matplotlib.use("agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(1.6 * len(results) + 2, 3.8), layout="constrained")
+    figure, axes = plt.subplots(figsize=(1.4 * len(results) + 4, 3.8), layout="constrained")
     for i, (name, label) in enumerate(SYSTEMS.items()):
         estimates = [one["systems"][name]["nDCG@10"] for one in results.values()]
         means = [e["mean"] for e in estimates]

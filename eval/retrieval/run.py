@@ -83,8 +83,11 @@ def measure(suite: Suite, options: argparse.Namespace) -> dict[str, Any]:
         },
         "questions_a_second": rates,
         "hybrid_against": versus,
-        "build_seconds": index.manifest.seconds,
     }
+
+
+def _place(key: str) -> tuple[int, str]:
+    return list(SUITES).index(key.removesuffix("-all")), key
 
 
 def main() -> None:
@@ -95,15 +98,18 @@ def main() -> None:
     parser.add_argument("--indexes", type=Path, default=Path("runs/indexes"))
     parser.add_argument("--sets", nargs="+", choices=list(SUITES), default=list(SUITES))
     parser.add_argument("--all-questions", action="store_true", help="not 3,000 drawn at random at most")
+    parser.add_argument("--note", help="printed with the sets of this run, e.g. how their vectors were made")
     options = parser.parse_args()
-    kept = RESULTS / "retrieval.json"
-    results = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
     (options.indexes.parent / "trec").mkdir(parents=True, exist_ok=True)
     for name in options.sets:
         key = f"{name}-all" if options.all_questions else name
-        results[key] = measure(SUITES[name], options)
+        measured = measure(SUITES[name], options) | {"note": options.note}
+        kept = RESULTS / "retrieval.json"
+        results = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+        results[key] = measured
+        results = {key: results[key] for key in sorted(results, key=_place)}
         kept.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(write_report(results, RESULTS))
+        print(write_report(results, RESULTS))
 
 
 if __name__ == "__main__":
