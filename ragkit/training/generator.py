@@ -27,6 +27,7 @@ from ragkit.training.reading_data import (
 from ragkit.training.reading_scores import mean_scores
 from ragkit.training.reading_set import ReadingSet, Window
 from ragkit.training.recipe import LoopSettings, OnEvent, TrainingResult
+from ragkit.training.starting_point import starting_point
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,19 +130,15 @@ def build_generator(reader: Path, settings: GeneratorSettings) -> tuple[PointerG
     Raises:
         RagkitError: if `reader` holds no BERT reader.
     """
-    from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+    from transformers import AutoModelForQuestionAnswering
 
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(reader)
-        trained = AutoModelForQuestionAnswering.from_pretrained(reader)
-    except (OSError, ValueError) as error:
-        raise RagkitError(f"{reader}: not a reader to start the generator from: {error}") from error
+    trained, tokenizer = starting_point(AutoModelForQuestionAnswering, reader)
     if trained.config.model_type != "bert":
         raise RagkitError(
             f"{reader}: the generator starts from a BERT reader, not {trained.config.model_type}"
         )
     config = PointerGeneratorConfig(
-        encoder=trained.config.to_dict(),
+        encoder=trained.config.to_dict() | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
         decoder_layers=settings.decoder_layers,
         max_target_positions=settings.max_answer_tokens + 24,
         bos_token_id=tokenizer.cls_token_id,

@@ -20,6 +20,7 @@ from ragkit.training.reading_data import read_squad, split_held_out, token_batch
 from ragkit.training.reading_scores import mean_scores
 from ragkit.training.reading_set import PairBatch, ReadingSet, Window
 from ragkit.training.recipe import LoopSettings, OnEvent, TrainingResult
+from ragkit.training.starting_point import starting_point
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,23 +110,14 @@ def build_reader(folder: str, frozen_layers: int = 0) -> tuple[Any, Any]:
     Raises:
         RagkitError: if there is no such model or its tokenizer gives no character offsets.
     """
-    from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+    from transformers import AutoModelForQuestionAnswering
 
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = AutoModelForQuestionAnswering.from_pretrained(
-            folder,
-            attn_implementation=register_lean_attention(),
-            hidden_dropout_prob=0.0,
-            attention_probs_dropout_prob=0.0,
-        )
-    except (OSError, ValueError) as error:
-        raise RagkitError(f"{folder}: not a model to start a reader from: {error}") from error
-    if not tokenizer.is_fast:
-        raise RagkitError(f"{folder}: its tokenizer gives no character offsets")
-    # Sentence encoders are saved with a tokenizer that cuts texts off; a reader cuts windows itself.
-    tokenizer.backend_tokenizer.no_truncation()
-    tokenizer.backend_tokenizer.no_padding()
+    model, tokenizer = starting_point(AutoModelForQuestionAnswering, folder)
+    model.set_attn_implementation(register_lean_attention())
+    model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = 0.0
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
     model.base_model.embeddings.requires_grad_(False)
     for layer in model.base_model.encoder.layer[:frozen_layers]:
         layer.requires_grad_(False)
@@ -153,6 +145,7 @@ def train_reader(
     learnt, held = reading_sets(tokenizer, train_part, held_part, settings.pairs)
     recipe = ReaderRecipe(model, learnt, held, settings)
     result = train(recipe, out, settings.loop, on_event, [asdict(settings), len(examples)])
+    model.set_attn_implementation("eager")
     save_model(out / "model", model, tokenizer)
     return result
 

@@ -16,10 +16,11 @@ from transformers import (
 
 from ragkit.errors import RagkitError
 from ragkit.generation.surface import surface_from_passage, tidy
+from ragkit.models.compress.int8_storage import load_quantised, save_quantised
 from ragkit.training.generator import GeneratorRecipe, GeneratorSettings, build_generator, train_generator
 from ragkit.training.half_precision import LEAN_ATTENTION, register_lean_attention
 from ragkit.training.pair_recipe import PairSettings, reading_sets
-from ragkit.training.reader import ReaderSettings, packaged_encoder, train_reader
+from ragkit.training.reader import ReaderSettings, build_reader, packaged_encoder, train_reader
 from ragkit.training.reading_data import ReadingExample
 from ragkit.training.reading_scores import mean_scores
 from ragkit.training.recipe import LoopSettings
@@ -134,8 +135,19 @@ def test_lean_attention_equals_eager(tiny_encoder: Path, tokenizer: Any) -> None
     torch.testing.assert_close(lean[mask], eager[mask], atol=1e-5, rtol=1e-5)
 
 
+def test_shipped_int8_reader_is_a_starting_point(tmp_path: Path, tiny_encoder: Path, tokenizer: Any) -> None:
+    save_quantised(AutoModelForQuestionAnswering.from_pretrained(tiny_encoder), tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    stored = load_quantised(AutoModelForQuestionAnswering, tmp_path).bert.state_dict()
+    reader, _ = build_reader(str(tmp_path), frozen_layers=1)
+    generator, _ = build_generator(tmp_path, GeneratorSettings())
+    for name, tensor in stored.items():
+        assert torch.equal(tensor, reader.bert.state_dict()[name]), name
+        assert torch.equal(tensor, generator.encoder.bert.state_dict()[name]), name
+
+
 def test_missing_reader_is_one_clear_error(tmp_path: Path, squad_file: Path) -> None:
-    with pytest.raises(RagkitError, match="not a reader"):
+    with pytest.raises(RagkitError, match="not a model to start from"):
         train_generator([squad_file], tmp_path, tmp_path / "missing")
 
 
