@@ -72,8 +72,8 @@ def demo(
 
     unanswerable = len(questions.questions) - asked
     print(
-        f"# Answers\n\nReader: all {len(questions.questions)} questions, {unanswerable} of them without an answer "
-        f"in the text; generator: one in {GENERATED_ONE_IN}. 5 passages, hybrid retrieval.\n"
+        f"# Answers\n\nReader: all {len(questions.questions)} questions, {unanswerable} of them without an "
+        f"answer in the text; generator: one in {GENERATED_ONE_IN}. 5 passages, hybrid retrieval.\n"
     )
     some = replace(questions, questions=questions.questions[::GENERATED_ONE_IN])
     answers = []
