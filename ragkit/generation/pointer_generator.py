@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import AutoConfig, AutoModelForSeq2SeqLM, BertConfig, BertModel
 from transformers.cache_utils import Cache, EncoderDecoderCache
 from transformers.configuration_utils import PretrainedConfig
@@ -24,6 +23,7 @@ from transformers.modeling_outputs import ModelOutput, Seq2SeqLMOutput
 from transformers.modeling_utils import PreTrainedModel
 
 from ragkit.generation.copy_mixture import CopyMixture
+from ragkit.generation.pointer_decoder import DecoderLayer, SourceAttention
 
 
 class PointerGeneratorConfig(PretrainedConfig):
@@ -119,60 +119,6 @@ class PointerEncoder(nn.Module):
         )
 
 
-class SourceAttention(nn.Module):
-    """Multi-head attention to the source, without projecting the source.
-
-    Keys W_k m_i and values W_v m_i are never made: q (W_k m_i) = (W_k^T q) m_i, and sum_i a_i W_v m_i =
-    W_v sum_i a_i m_i. It is the same function; for answers a tenth as long as their passages it is a
-    tenth of the work, and there is nothing to cache.
-    """
-
-    def __init__(self, size: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.query = nn.Linear(size, size)
-        self.key = nn.Parameter(torch.empty(heads, size // heads, size))
-        self.value = nn.Parameter(torch.empty(heads, size, size // heads))
-        self.output = nn.Linear(size, size)
-
-    def forward(self, hidden: Tensor, memory: Tensor, bias: Tensor) -> Tensor:
-        """hidden (batch, target, size), memory (batch, source, size), bias (batch, 1, source) is added."""
-        batch, target, size = hidden.shape
-        query = self.query(hidden).view(batch, target, self.heads, -1).transpose(1, 2)
-        query = (query @ self.key).reshape(batch, self.heads * target, size) * (size // self.heads) ** -0.5
-        weights = torch.softmax(query @ memory.transpose(1, 2) + bias, dim=-1)
-        mixed = (weights @ memory).view(batch, self.heads, target, size) @ self.value
-        return self.output(mixed.transpose(1, 2).reshape(batch, target, size))
-
-
-class DecoderLayer(nn.Module):
-    """Causal self-attention, attention to the source, feed-forward; normalised before each (pre-norm)."""
-
-    def __init__(self, config: PointerGeneratorConfig, index: int) -> None:
-        super().__init__()
-        size = config.hidden_size
-        self.index, self.heads = index, config.num_attention_heads
-        self.self_norm, self.source_norm, self.ffn_norm = (nn.LayerNorm(size) for _ in range(3))
-        self.qkv = nn.Linear(size, 3 * size)
-        self.self_output = nn.Linear(size, size)
-        self.source_attention = SourceAttention(size, self.heads)
-        self.widen = nn.Linear(size, config.intermediate_size)
-        self.narrow = nn.Linear(config.intermediate_size, size)
-
-    def forward(
-        self, hidden: Tensor, memory: Tensor, source_bias: Tensor, causal: Tensor, cache: Cache | None
-    ) -> Tensor:
-        batch, target, size = hidden.shape
-        qkv = self.qkv(self.self_norm(hidden)).view(batch, target, 3, self.heads, -1)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        if cache is not None:
-            key, value = cache.update(key, value, self.index)
-        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=causal)
-        hidden = hidden + self.self_output(mixed.transpose(1, 2).reshape(batch, target, size))
-        hidden = hidden + self.source_attention(self.source_norm(hidden), memory, source_bias)
-        return hidden + self.narrow(functional.gelu(self.widen(self.ffn_norm(hidden))))
-
-
 class PointerGenerator(PreTrainedModel, GenerationMixin):
     """The whole model. `logits` are the log-probabilities of the mixture, so softmax(logits) = p."""
 
@@ -188,7 +134,8 @@ class PointerGenerator(PreTrainedModel, GenerationMixin):
         self.encoder = PointerEncoder(BertConfig(**config.encoder), config.eos_token_id)
         self.positions = nn.Embedding(config.max_target_positions, size)
         self.embedding_norm = nn.LayerNorm(size)
-        self.layers = nn.ModuleList(DecoderLayer(config, index) for index in range(config.decoder_layers))
+        sizes = (size, config.num_attention_heads, config.intermediate_size)
+        self.layers = nn.ModuleList(DecoderLayer(*sizes, index) for index in range(config.decoder_layers))
         self.final_norm = nn.LayerNorm(size)
         self.vocabulary_bias = nn.Parameter(torch.zeros(config.vocab_size))
         self.gate = nn.Linear(size, 1)
