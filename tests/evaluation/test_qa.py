@@ -190,7 +190,7 @@ def test_reports_as_files(index: Index, tmp_path: Path) -> None:
     content = json.loads((tmp_path / "new" / "a.json").read_text())
     assert lines == content["records"] == [record.to_json() for record in report.records]
     assert content["misses"]["retrieved but not used"] == 35
-    assert content["config"] == {"k": 1, "temperature": 2.0, "mode": "lexical", "filter": None}
+    assert content["config"] == {**Saying(said, index).config, "filter": None}
     name, asked, values = read_values(tmp_path / "new" / "a.json")
     assert (name, asked) == ("saying", [f"q{at}" for at in range(70)])
     [em, f1], changed = compare_values((asked, values), (asked, {**values, "EM": [1.0] * 70}))
