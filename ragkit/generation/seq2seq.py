@@ -46,10 +46,14 @@ class Seq2SeqGenerator:
                 f"the {config.model_type} model names no eos_token_id: its answers would not end"
             )
         penalty = generation.length_penalty
+        if penalty is None:
+            # transformers' default; our own model's beams are ranked by log p itself, so that search ends as
+            # soon as no longer answer can be likelier.
+            penalty = 0.0 if self.copies else 1.0
         self.ending = Ending(
             stops,
             forced=next(iter(token_ids(generation.forced_eos_token_id)), None),
-            length_penalty=1.0 if penalty is None else penalty,
+            length_penalty=penalty,
             counted=len(self.prefix) - 1,
         )
 
