@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from command_line import Command
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -57,6 +58,17 @@ def test_a_closed_pipe_is_no_error(indexed: Path, start: Start) -> None:
     err = process.stderr.read()
     process.wait(timeout=60)
     assert "Traceback" not in err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_a_full_disk_is_one_line(indexed: Path, folder: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [EXECUTABLE, "search", indexed, "loop", "--mode", "lexical"],
+            stdout=full, stderr=subprocess.PIPE, text=True, cwd=folder,
+        )  # fmt: skip
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert "no space left" in done.stderr
 
 
 def test_lexical_search_does_without_torch(indexed: Path, folder: Path) -> None:
