@@ -2,9 +2,9 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -13,21 +13,16 @@ from ragkit.corpus.normalisation import normalise
 from ragkit.corpus.questions import Question, QuestionSet
 from ragkit.errors import RagkitError
 from ragkit.evaluation.answers import answer_in_normalised, answer_in_text, exact_match, f1
+from ragkit.evaluation.progress import OnQuestions
 from ragkit.evaluation.statistics import Estimate, estimate
 from ragkit.generation.answerer import Answerer
 from ragkit.retrieval.hit import Hit
 
 Miss = Literal["not in the corpus", "not retrieved", "retrieved but not used", "answered without a basis"]
-MISSES: tuple[Miss, ...] = (
-    "not in the corpus",
-    "not retrieved",
-    "retrieved but not used",
-    "answered without a basis",
-)
+MISSES: tuple[Miss, ...] = get_args(Miss)
 """Why an answer is wrong. The last: the question has no answer, and one was given all the same."""
 
 BATCH = 32
-OnQuestions = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from ragkit.corpus.questions import Question, QuestionSet
 from ragkit.errors import RagkitError
 from ragkit.evaluation.metrics import evaluate_run, judged
+from ragkit.evaluation.progress import OnQuestions
 from ragkit.evaluation.runs import Qrels, Run
 from ragkit.evaluation.statistics import Estimate, estimate
 from ragkit.retrieval.hit import Hit
@@ -20,9 +21,6 @@ KS = (1, 5, 20, 100)
 BATCH = 128
 TIMED = 200
 """Questions asked one at a time to measure latency."""
-
-OnQuestions = Callable[[int, int], None]
-"""Called with how many of how many questions are done."""
 
 
 @dataclass(frozen=True, slots=True)
