@@ -26,8 +26,13 @@ Generator = Annotated[
 ReaderModel = Annotated[
     str | None, typer.Option("--reader-model", help="A folder or hub id; implies --reader.")
 ]
-Method = Annotated[str, typer.Option("--method", help="rag-sequence or rag-token.")]
-Beams = Annotated[int, typer.Option("--beams", help="Hypotheses of the generator's beam search.")]
+Method = Annotated[
+    str | None, typer.Option("--method", help="rag-sequence or rag-token.", show_default="rag-sequence")
+]
+Beams = Annotated[
+    int | None,
+    typer.Option("--beams", help="Hypotheses of the generator's beam search.", show_default="4"),
+]
 Temperature = Annotated[
     float | None, typer.Option("--temperature", help="Of p(z|x), the softmax of the passages' scores.")
 ]
@@ -47,8 +52,8 @@ def ask(
     reader: Reader = False,
     reader_model: ReaderModel = None,
     generator: Generator = None,
-    method: Method = "rag-sequence",
-    beams: Beams = 4,
+    method: Method = None,
+    beams: Beams = None,
     temperature: Temperature = None,
     why: Annotated[bool, typer.Option("--why", help="Also the answers with one passage left out.")] = False,
     json: Json = False,
@@ -80,22 +85,24 @@ def make_answerer(
     reader: bool,
     reader_model: str | None,
     generator: str | None,
-    method: str,
-    beams: int,
+    method: str | None,
+    beams: int | None,
     temperature: float | None,
     allow_empty: bool = True,
 ) -> "Answerer":
     """The answerer that the options of `ask` and `eval qa` describe."""
     common: dict[str, Any] = {"k": k, "mode": checked_mode(mode), "temperature": temperature}
     if reader or reader_model:
-        if generator:
-            raise typer.BadParameter("an answer is read or generated, not both", param_hint="--generator")
+        for option, given in (("--generator", generator), ("--method", method), ("--beams", beams)):
+            if given is not None:
+                raise typer.BadParameter("an answer is read or generated, not both", param_hint=option)
         from ragkit.generation.reader import ExtractiveReader
 
         return ExtractiveReader(index, reader_model or "packaged", allow_empty=allow_empty, **common)
-    shortest = 0 if allow_empty else 2
-    common |= {"beams": beams, "min_answer_tokens": shortest}
-    if method == "rag-sequence":
+    common["min_answer_tokens"] = 0 if allow_empty else 2
+    if beams is not None:
+        common["beams"] = beams
+    if method in (None, "rag-sequence"):
         from ragkit.generation.rag_sequence import RagSequence
 
         return RagSequence(index, generator or "packaged", **common)

@@ -111,8 +111,8 @@ def qa(
     reader: Reader = False,
     reader_model: ReaderModel = None,
     generator: Generator = None,
-    method: Method = "rag-sequence",
-    beams: Beams = 4,
+    method: Method = None,
+    beams: Beams = None,
     temperature: Temperature = None,
     allow_empty: Annotated[
         bool,
@@ -124,7 +124,7 @@ def qa(
 ) -> None:
     """Grade answers by SQuAD's exact match and F1, and say for each miss where it happened."""
     from ragkit.evaluation.qa import evaluate_qa
-    from ragkit.evaluation.report import qa_table, to_json, write_json
+    from ragkit.evaluation.report import qa_table, to_json, write_json, write_records
 
     questions = _load(dataset, split, limit)
     answerer = make_answerer(
@@ -139,8 +139,9 @@ def qa(
         )
     if out is not None:
         write_json(report, out / f"{name}.json")
+        write_records(report, out / f"{name}.jsonl")
         (out / f"{name}.md").write_text(qa_table([report]), encoding="utf-8")
-        note(f"report and table in {out}")
+        note(f"report, table and the answer to every question in {out}")
     if json:
         print_json(to_json(report))
         return

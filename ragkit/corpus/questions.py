@@ -43,8 +43,9 @@ def load_questions(dataset: str | Path, split: str | None = None) -> QuestionSet
     """The questions of a BEIR folder, of DPR's JSON or CSV, of SQuAD JSON, or of the demo (`demo:`).
 
     `split` chooses among a BEIR folder's `qrels/SPLIT.tsv`: by default `test`, else `dev`, else the only one;
-    the other kinds have the split `all` only. Files may be gzipped. Raises `RagkitError` where something is
-    missing, broken (file and line named) or does not fit together.
+    the other kinds have the split `all` only. A question that a BEIR folder lists without an answer
+    (`"answers": []`) and judges nowhere is asked where there is one split alone. Files may be gzipped. Raises
+    `RagkitError` where something is missing, broken (file and line named) or does not fit together.
     """
     path = Path(dataset)
     if str(dataset) != "demo:" and path.is_dir():
@@ -101,14 +102,15 @@ def _beir(folder: Path, split: str | None) -> QuestionSet:
     answer_file = _either(folder / "answers.jsonl")
     if answer_file is not None:
         for record, place in read_json_lines(answer_file):
-            if (query_id := _field(record, "_id", place)) in relevant:
-                answers[query_id] = _texts(record.get("answers"), place)
+            query_id, accepted = _field(record, "_id", place), _texts(record.get("answers"), place)
+            if query_id in relevant or (len(splits) == 1 and not accepted):
+                answers[query_id] = accepted
     questions = []
     for record, place in read_json_lines(queries):
         query_id = _field(record, "_id", place)
-        if query_id in relevant:
+        if query_id in relevant or query_id in answers:
             text = _field(record, "text", place)
-            questions.append(Question(query_id, text, answers.get(query_id, []), relevant[query_id]))
+            questions.append(Question(query_id, text, answers.get(query_id, []), relevant.get(query_id, {})))
     found = {question.id for question in questions}
     lost = [query_id for query_id in relevant if query_id not in found]
     if lost:

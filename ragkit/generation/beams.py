@@ -120,19 +120,24 @@ class _Finished:
                 found = Hypothesis(tuple(written[row, rank].tolist()), tuple(logs[row, rank].tolist()))
                 self.found[int(groups[row])].append((values[row][rank] / length, found))
         for group in groups.tolist():
-            self.found[group].sort(key=lambda entry: -entry[0])
-            del self.found[group][self.beams :]
+            ranked = sorted(self.found[group], key=lambda entry: -entry[0])[: self.beams]
+            self.found[group] = [entry for entry in ranked if entry[0] >= ranked[0][0] - self.ending.margin]
 
     def can_improve(self, groups: Tensor, best_running: Tensor, step: int) -> Tensor:
         """Whether the best beam of a group could still displace the worst of its finished hypotheses."""
         best = [value / self._length(step) for value in best_running.tolist()]
         return torch.tensor(
-            [
-                value > NEVER and (len(self.found[group]) < self.beams or value > self.found[group][-1][0])
-                for value, group in zip(best, groups.tolist(), strict=True)
-            ],
+            [value > self._least(group) for value, group in zip(best, groups.tolist(), strict=True)],
             device=best_running.device,
         )
+
+    def _least(self, group: int) -> float:
+        """What a hypothesis of the group must exceed to be kept."""
+        found = self.found[group]
+        if not found:
+            return NEVER
+        worst = found[-1][0] if len(found) == self.beams else NEVER
+        return max(worst, found[0][0] - self.ending.margin)
 
     def hypotheses(self) -> list[list[Hypothesis]]:
         return [[hypothesis for _, hypothesis in found] for found in self.found]

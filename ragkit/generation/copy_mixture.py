@@ -17,6 +17,7 @@ class CopyMixture:
         gate: log-odds of writing against copying, (batch, target), float32.
         copy: scores of the candidates to copy, -inf for none, (batch, target, candidates), float32.
         ids: the token that each candidate stands for, (batch, candidates).
+        firsts: the first candidate that stands for the same token, (batch, candidates).
     """
 
     hidden: Tensor
@@ -25,6 +26,7 @@ class CopyMixture:
     gate: Tensor
     copy: Tensor
     ids: Tensor
+    firsts: Tensor
 
     def log_probability_of(self, labels: Tensor) -> Tensor:
         """log p of the labels (batch, target) that are not negative, in order, as one vector in float32."""
@@ -41,17 +43,25 @@ class CopyMixture:
         """log p of every token, (batch, target, vocabulary), in float32."""
         scores = functional.linear(self.hidden, self.words, self.word_bias).float()
         written = torch.log_softmax(scores, -1) + functional.logsigmoid(self.gate)[..., None]
-        same = self.ids[:, :, None] == self.ids[:, None]
-        mass = torch.softmax(self.copy, -1) @ same.float()
+        # Candidates of one token share its mass, which is put in once, at the first of them.
+        firsts = self.firsts[:, None].expand_as(self.copy)
+        mass = torch.zeros_like(self.copy).scatter_add(-1, firsts, torch.softmax(self.copy, -1))
         copied = (
             mass.clamp(min=torch.finfo(mass.dtype).tiny).log() + functional.logsigmoid(-self.gate)[..., None]
         )
-        # Candidates of one token share its mass: it is put in at the first of them, so gradients count once.
-        first = ~same.tril(-1).any(-1)
         where = self.ids[:, None].expand_as(copied)
         at = written.gather(-1, where)
-        gain = (torch.logaddexp(at, copied) - at) * (first[:, None] & (mass > 0))
-        return written.scatter_add(-1, where, gain)
+        return written.scatter_add(-1, where, (torch.logaddexp(at, copied) - at) * (mass > 0))
+
+
+def first_places(ids: Tensor) -> Tensor:
+    """For each place of a row the first one that holds the same number, (batch, places) -> the same."""
+    ordered, order = ids.sort(dim=-1, stable=True)
+    places = torch.arange(ids.shape[-1], device=ids.device).expand_as(ids)
+    begins = torch.ones_like(ids, dtype=torch.bool)
+    begins[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    begin = torch.where(begins, places, 0).cummax(dim=-1).values
+    return torch.empty_like(ids).scatter_(-1, order, order.gather(-1, begin))
 
 
 def _log_sum_exp(values: Tensor) -> Tensor:

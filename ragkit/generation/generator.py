@@ -56,12 +56,19 @@ class Ending:
         forced: the token that search must end on when the length limit is reached (BART), if any.
         length_penalty: beams are ranked by log p / length ** length_penalty, as in transformers.
         counted: tokens that the model's prefix adds to that length (a forced BOS).
+        margin: hypotheses that rank lower than a group's best by more than this are dropped, and search ends
+            sooner. An answer dropped for every one of k passages is less likely than the best one by a factor
+            of exp(margin) / k at least, so that with margin > log k no winner is lost. Infinite, as in
+            transformers, where lengths are penalised.
+        empty_is_none: the model was taught to write nothing where the passage does not hold the answer.
     """
 
     stops: tuple[int, ...]
     forced: int | None = None
     length_penalty: float = 1.0
     counted: int = 0
+    margin: float = float("inf")
+    empty_is_none: bool = False
 
 
 class Generator(Protocol):

@@ -40,6 +40,19 @@ def log_sum(logs: Logs) -> Logs:
         return np.log(np.exp(logs - top).sum(axis=-1)) + top[..., 0]
 
 
+def none_answers(log_none: Logs) -> bool:
+    """Whether more likely than not no passage holds the answer: prod_z p(no answer | x, z) > 1/2.
+
+    The mixture sum_z p(z|x) p(no answer | x, z) cannot tell: it is high as soon as most passages lack the
+    answer, which of five passages found four usually do. As this is the stricter of the two, an empty answer
+    that passes has the highest p(y|x) too.
+
+    Args:
+        log_none: log p(no answer | x, z) of the passages, (k,); what a passage left out says is left out.
+    """
+    return bool(log_none.sum() > np.log(0.5))
+
+
 def without(log_prior: Logs, left_out: int) -> Logs:
     """The priors when one passage is left out: its own is 0 (log -inf), the rest sum to one again."""
     rest = log_prior.copy()

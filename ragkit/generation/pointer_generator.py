@@ -22,7 +22,7 @@ from transformers.generation import GenerationMixin
 from transformers.modeling_outputs import ModelOutput, Seq2SeqLMOutput
 from transformers.modeling_utils import PreTrainedModel
 
-from ragkit.generation.copy_mixture import CopyMixture
+from ragkit.generation.copy_mixture import CopyMixture, first_places
 from ragkit.generation.pointer_decoder import DecoderLayer, SourceAttention
 
 
@@ -72,7 +72,9 @@ class SourceOutput(ModelOutput):
         memory: what the decoder's layers attend to, (batch, source, hidden).
         next_keys, stop_keys: keys of "write this token" and of "stop after it", (batch, source, hidden).
         attention_mask: 1 on tokens and 0 on padding, (batch, source).
-        source_ids: the tokens that can be copied, (batch, source).
+        candidates: the token that each candidate to copy stands for: those of "write x_i", then the ends of
+            "stop after x_i", (batch, 2 source).
+        firsts: the first candidate that stands for the same token, (batch, 2 source).
     """
 
     # None is what ModelOutput asks of its fields; the encoder fills every one.
@@ -81,7 +83,8 @@ class SourceOutput(ModelOutput):
     next_keys: Tensor = None  # type: ignore[assignment]
     stop_keys: Tensor = None  # type: ignore[assignment]
     attention_mask: Tensor = None  # type: ignore[assignment]
-    source_ids: Tensor = None  # type: ignore[assignment]
+    candidates: Tensor = None  # type: ignore[assignment]
+    firsts: Tensor = None  # type: ignore[assignment]
 
 
 class PointerEncoder(nn.Module):
@@ -109,13 +112,15 @@ class PointerEncoder(nn.Module):
         tokens = self.bert.get_input_embeddings()(input_ids)
         before = torch.cat([tokens[:, :1], tokens[:, :-1]], dim=1)
         memory = self.memory_state(states) + self.memory_token(tokens) + self.memory_before(before)
+        candidates = torch.cat([input_ids, torch.full_like(input_ids, self.separator)], dim=1)
         return SourceOutput(
             last_hidden_state=states,
             memory=self.memory_norm(memory),
             next_keys=self.next_key(states) + before,
             stop_keys=self.stop_key(states) + tokens,
             attention_mask=attention_mask,
-            source_ids=input_ids,
+            candidates=candidates,
+            firsts=first_places(candidates),
         )
 
 
@@ -243,7 +248,6 @@ class PointerGenerator(PreTrainedModel, GenerationMixin):
         begun = (prefix != self.config.decoder_start_token_id)[..., None]
         query = self.copy_query(hidden) + self.match_strength * self.written_query(written) * begun
         keys = torch.cat([source.next_keys, source.stop_keys], dim=1)
-        ends = torch.full_like(source.source_ids, self.config.eos_token_id)
         offered = source.attention_mask.bool().repeat(1, 2)
         offered[:, 0] = False  # the source's own [CLS]: nothing precedes it, so it cannot come next
         return CopyMixture(
@@ -252,7 +256,8 @@ class PointerGenerator(PreTrainedModel, GenerationMixin):
             word_bias=self.vocabulary_bias,
             gate=self.gate(hidden)[..., 0].float(),
             copy=(query @ keys.transpose(1, 2)).float().masked_fill(~offered[:, None], float("-inf")),
-            ids=torch.cat([source.source_ids, ends], dim=1),
+            ids=source.candidates,
+            firsts=source.firsts,
         )
 
 

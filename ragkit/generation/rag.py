@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ragkit.errors import RagkitError
 from ragkit.generation.answer import Answer, Support, WithoutPassage
 from ragkit.generation.answerer import Answerer, checked, nothing_found
-from ragkit.generation.marginal import Logs, log_priors, normalised, without
+from ragkit.generation.marginal import Logs, log_priors, none_answers, normalised, without
 from ragkit.retrieval.hit import Hit
 
 if TYPE_CHECKING:
@@ -160,8 +160,11 @@ class Rag(Answerer):
         """The best candidate, and all that follows from the likelihoods."""
         tokens = candidates.log_p
         log_p = self._log_probability(log_prior, tokens)
-        order = np.argsort(-log_p, kind="stable")
         likelihoods = tokens.sum(-1)
+        empty = self._empty(candidates)
+        if empty is not None and not none_answers(likelihoods[empty]):
+            log_p[empty] = -np.inf
+        order = np.argsort(-log_p, kind="stable")
         texts = [
             self._text(hits, answer, log_prior + likelihood)
             for answer, likelihood in zip(candidates.answers, likelihoods, strict=True)
@@ -175,7 +178,7 @@ class Rag(Answerer):
         ]
         alternatives: dict[str, float] = {}
         for c in order[1:]:
-            if texts[c] != texts[best]:
+            if texts[c] != texts[best] and log_p[c] > -np.inf:
                 alternatives.setdefault(texts[c], float(log_p[c]))
         answer = Answer(question, texts[best], float(log_p[best]), support, list(alternatives.items()))
         if why and len(hits) > 1:
@@ -183,10 +186,18 @@ class Rag(Answerer):
                 rest = without(log_prior, z)
                 log_p = self._log_probability(rest, tokens)
                 log_p[~np.delete(candidates.found_by, z, axis=1).any(axis=1)] = -np.inf
+                if empty is not None and not none_answers(likelihoods[empty][rest > -np.inf]):
+                    log_p[empty] = -np.inf
                 best = int(log_p.argmax())
                 text = self._text(hits, candidates.answers[best], rest + likelihoods[best])
                 answer.without.append(WithoutPassage(hit.passage, text, float(log_p[best])))
         return answer
+
+    def _empty(self, candidates: Candidates) -> int | None:
+        """The candidate that says that the passage does not hold the answer, if it is not the only one."""
+        if not self.generator.ending.empty_is_none or len(candidates.answers) == 1:
+            return None
+        return next((c for c, answer in enumerate(candidates.answers) if len(answer) == 1), None)
 
     def _text(self, hits: Sequence[Hit], answer: Tokens, log_joint: Logs) -> str:
         """A candidate's text, spelled as in the passage with the highest log p(z,y|x), `log_joint` (k,)."""

@@ -2,8 +2,9 @@
 
     p(y|x) = sum_z p(z|x) sum over the spans of z that read y of p(span | x, z)
 
-with p(span | x, z) from `span_scores`. "No answer" is one outcome more: sum_z p(z|x) p(no answer | x, z). A
-passage that says so weighs little in every other sum, so that it is also what tells good passages from bad.
+with p(span | x, z) from `span_scores`. "No answer" is one outcome more; a passage that says so weighs little
+in every other sum, so that it is also what tells good passages from bad. It is the answer if more likely than
+not all passages say so (`marginal.none_answers`).
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from ragkit.errors import RagkitError
 from ragkit.generation.answer import Answer, Support, WithoutPassage
 from ragkit.generation.answerer import Answerer, checked, nothing_found
 from ragkit.generation.loading import PACKAGED, load_reader
-from ragkit.generation.marginal import Logs, log_priors, log_sum, normalised, without
+from ragkit.generation.marginal import Logs, log_priors, log_sum, none_answers, normalised, without
 from ragkit.generation.span_scores import SpanScorer, SpanScores
 from ragkit.retrieval.hit import Hit
 
@@ -107,7 +108,7 @@ class ExtractiveReader(Answerer):
         keys = list(likelihood)
         table = np.stack([likelihood[key] for key in keys])
         texts = [_text(places[key], passages) for key in keys]
-        marginal = log_sum(prior + table)
+        marginal = _marginal(prior, likelihood)
         order = np.argsort(-marginal, kind="stable")
         best = int(order[0])
         result = Answer(
@@ -115,15 +116,23 @@ class ExtractiveReader(Answerer):
             text=texts[best],
             log_probability=float(marginal[best]),
             support=_support(passages, prior, table[best], places[keys[best]]),
-            alternatives=[(texts[c], float(marginal[c])) for c in order[1:PROPOSED]],
+            alternatives=[(texts[c], float(marginal[c])) for c in order[1:PROPOSED] if marginal[c] > -np.inf],
         )
         if why and len(passages) > 1:
             for z, passage in enumerate(passages):
-                rest = log_sum(without(prior, z) + table)
+                rest = _marginal(without(prior, z), likelihood)
                 other = int(rest.argmax())
                 elsewhere = [place for place in places[keys[other]] if place[1] != z]
                 result.without.append(WithoutPassage(passage, _text(elsewhere, passages), float(rest[other])))
         return result
+
+
+def _marginal(prior: Logs, likelihood: dict[str, Logs]) -> Logs:
+    """log p(y|x) of each answer, (n,); -inf for "no answer" unless it is more likely than not."""
+    marginal = log_sum(prior + np.stack(list(likelihood.values())))
+    if "" in likelihood and len(likelihood) > 1 and not none_answers(likelihood[""][prior > -np.inf]):
+        marginal[list(likelihood).index("")] = -np.inf
+    return marginal
 
 
 def _outcomes(

@@ -1,6 +1,7 @@
 """Any Hugging Face encoder-decoder as a generator: T5, BART, EncoderDecoderModel, our pointer-generator."""
 
 import inspect
+import math
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -17,6 +18,10 @@ from ragkit.generation.generator import Ending, Tokens
 from ragkit.generation.prompts import SEQ2SEQ_FORMATS, T5, Prompt, fit, renderer
 from ragkit.generation.surface import surface_from_passage
 from ragkit.generation.window import decoder_window, padded, reading_window, token_ids
+from ragkit.models.precision import computes_bf16
+
+MARGIN = math.log(1000)
+"""Of log p, below a passage's likeliest answer: safe for up to hundreds of passages, see `Ending.margin`."""
 
 
 class Seq2SeqGenerator:
@@ -36,6 +41,8 @@ class Seq2SeqGenerator:
         default = SEQ2SEQ_FORMATS.get(config.model_type, T5)
         self.render = renderer(tokenizer, prompt or getattr(config, "ragkit_prompt", None) or default)
         self.copies = config.model_type == "ragkit-pointer-generator"
+        # Ours alone: nobody else's model is computed less exactly than its makers would.
+        self.bf16 = self.copies and model.dtype == torch.float32 and computes_bf16(model.device)
         self.window = reading_window(model.get_encoder().config, tokenizer)
         self.prefix = _prefix(model)
         stops = token_ids(
@@ -55,6 +62,8 @@ class Seq2SeqGenerator:
             forced=next(iter(token_ids(generation.forced_eos_token_id)), None),
             length_penalty=penalty,
             counted=len(self.prefix) - 1,
+            margin=MARGIN if penalty == 0 else float("inf"),
+            empty_is_none=self.copies,
         )
 
     def read(
@@ -79,7 +88,11 @@ class Seq2SeqGenerator:
             encoder = self.model.get_encoder()
             accepted = inspect.signature(encoder.forward).parameters
             inputs = padded(prompts, self.tokenizer, self.model.device)
-            encoded = encoder(**{name: value for name, value in inputs.items() if name in accepted})
+            with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.bf16):
+                encoded = encoder(**{name: value for name, value in inputs.items() if name in accepted})
+            for name, value in encoded.items():
+                if self.bf16 and isinstance(value, Tensor) and value.is_floating_point():
+                    encoded[name] = value.float()
             return Seq2SeqReading.begin(self.model, encoded, inputs["attention_mask"], self.prefix)
 
     def text(self, answer: Tokens, passage: Passage) -> str:

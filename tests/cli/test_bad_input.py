@@ -99,6 +99,14 @@ def test_models_that_are_not_there(ragkit: Command, indexed: Path) -> None:
     one_line(ragkit("ask", indexed, "-"), "standard input")
 
 
+def test_a_reader_has_no_beams(ragkit: Command, indexed: Path) -> None:
+    for option, value in (("--generator", "packaged"), ("--beams", "2"), ("--method", "rag-token")):
+        for reads in (["--reader"], ["--reader-model", "packaged"]):
+            refused = ragkit("ask", indexed, "a question", *reads, option, value)
+            assert refused.code == 2
+            assert option in refused.err and "not both" in refused.err
+
+
 def test_question_sets_that_are_none(ragkit: Command, indexed: Path, folder: Path) -> None:
     one_line(ragkit("eval", "retrieval", indexed, "nowhere"), "nowhere")
     one_line(ragkit("eval", "retrieval", indexed, "demo:"), "none of the relevant documents")

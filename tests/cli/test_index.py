@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from command_line import Command
 
 
@@ -14,6 +15,20 @@ def test_build_and_search_without_an_option(ragkit: Command, notes: Path) -> Non
     assert found.code == 0
     rank, _, where, text = found.out.splitlines()[0].split("\t")
     assert rank == "1" and where.startswith("loops.txt [0:") and "break statement" in text
+
+
+def test_ask_gives_json_that_every_parser_reads(ragkit: Command, indexed: Path) -> None:
+    def no_constant(name: str) -> float:
+        raise AssertionError(f"{name} is no JSON")
+
+    said = ragkit("ask", indexed, "Which statement ends the nearest loop?", "--reader", "--why", "--json")
+    answer = json.loads(said.out, parse_constant=no_constant)
+    assert "break" in answer["answer"]
+    assert answer["config"]["model"] == "reader"
+    assert answer["support"][0]["posterior"] == pytest.approx(1)
+    # Only one passage holds the answer: log 0 in the others.
+    assert {support["log_likelihood"] is None for support in answer["support"][1:]} == {True}
+    assert len(answer["without"]) == 3
 
 
 def test_search_gives_json_with_offsets(ragkit: Command, indexed: Path, notes: Path) -> None:

@@ -43,6 +43,14 @@ def test_beir(beir: Path) -> None:
     assert load_questions(beir).documents is None
 
 
+def test_beir_questions_without_an_answer_belong_to_the_only_split(beir: Path) -> None:
+    answers = [{"_id": "q1", "answers": ["a"]}, {"_id": "q3", "answers": []}]
+    (beir / "answers.jsonl").write_text(lines(*answers))
+    assert [question.id for question in load_questions(beir, "dev").questions] == ["q1", "q2"]
+    (beir / "qrels" / "train.tsv").unlink()
+    assert load_questions(beir).questions[2:] == [Question("q3", "three?", [], {})]
+
+
 def test_beir_prefers_test_to_dev(beir: Path) -> None:
     (beir / "qrels" / "test.tsv").write_text("q3\td2\t1\n")
     assert load_questions(beir).split == "test"

@@ -131,7 +131,7 @@ def _pointer() -> Seq2SeqGenerator:
         eos_token_id=EOS,
         pad_token_id=PAD,
     )
-    return Seq2SeqGenerator(PointerGenerator(config), tiny_tokenizer("<s> $A </s>"))
+    return Seq2SeqGenerator(PointerGenerator(config).double(), tiny_tokenizer("<s> $A </s>"))
 
 
 def _gpt2() -> CausalGenerator:

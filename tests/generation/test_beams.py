@@ -112,6 +112,25 @@ def test_groups_that_finish_early_leave_the_others_alone(tiny, hits):
     assert all(together[row][0].tokens == (2,) for row in range(0, 6, 2))
 
 
+def test_a_margin_drops_what_is_far_less_likely_and_nothing_else(tiny, hits):
+    generator = tiny("t5", 5)
+    reading = read(generator, hits(TEXTS))
+    whole, near = (
+        beam_search(
+            reading,
+            torch.zeros(3, 1),
+            Ending((2,), length_penalty=0.0, margin=margin),
+            beams=4,
+            max_tokens=6,
+        )
+        for margin in (float("inf"), 1.0)
+    )
+    for all_found, kept in zip(whole, near, strict=True):
+        log_p = [sum(hypothesis.log_p) for hypothesis in all_found]
+        assert kept == [y for y, p in zip(all_found, log_p, strict=True) if p >= log_p[0] - 1.0]
+    assert sum(map(len, near)) < sum(map(len, whole))
+
+
 def test_no_answer_ends_before_its_least_length(tiny, hits):
     generator = tiny("t5", 5)
     reading = read(generator, hits(TEXTS))

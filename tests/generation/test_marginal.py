@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from ragkit.errors import RagkitError
-from ragkit.generation.marginal import log_priors, log_sum, normalised, without
+from ragkit.generation.marginal import log_priors, log_sum, none_answers, normalised, without
 
 scores = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=20)
 
@@ -45,6 +45,16 @@ def test_log_sum_equals_the_sum(logs):
 
 def test_log_sum_of_nothing_is_nothing():
     assert log_sum(np.array([[-np.inf, -np.inf], [-np.inf, 1.0]])).tolist() == [-np.inf, 1.0]
+
+
+@given(st.lists(st.floats(0.01, 1), min_size=1, max_size=6), st.data())
+def test_no_answer_in_any_passage_is_stricter_than_their_mixture(none, data):
+    priors = data.draw(st.lists(st.floats(0, 3), min_size=len(none), max_size=len(none)))
+    none = np.array(none)
+    assert none_answers(np.log(none)) == (none.prod() > 0.5)
+    if none_answers(np.log(none)):
+        assert np.exp(log_sum(log_priors(priors, 1.0) + np.log(none))) > 0.5
+    assert not none_answers(np.log(np.append(none, 0.4)))
 
 
 @given(st.lists(st.floats(-20, 20), min_size=2, max_size=6), st.data())

@@ -15,6 +15,8 @@ from ragkit.generation.rag import merged
 from ragkit.generation.rag_sequence import RagSequence
 from ragkit.generation.rag_token import RagToken
 
+EMPTY = (2,)
+"""The end at once."""
 KINDS = ["t5", "bart", "encoder-decoder", "pointer", "gpt2"]
 QUESTION = "one two : red"
 TEXTS = ["apple red pear", "green plum two blue one three", "blue", "pear / two red"]
@@ -64,6 +66,8 @@ def test_probabilities_equal_enumeration(tiny, hits, kind, seed):
     for y in candidates_of(rag, QUESTION, found).answers:
         likelihood = np.array([plain_likelihood(rag.generator, QUESTION, hit, y).sum() for hit in found])
         expected[y] = (math.log(np.sum(prior * np.exp(likelihood))), likelihood)
+    if rag.generator.ending.empty_is_none and expected[EMPTY][1].sum() <= math.log(0.5):
+        del expected[EMPTY]
     best = max(expected, key=lambda y: expected[y][0])
     log_p, likelihood = expected[best]
     assert answer.log_probability == pytest.approx(log_p, abs=1e-5)
@@ -291,6 +295,25 @@ def test_an_empty_answer_is_an_answer(tiny, hits):
     assert answer.log_probability == pytest.approx(0, abs=1e-6)
     longer = RagSequence(None, generator, min_answer_tokens=3).answer([QUESTION], [hits(TEXTS)])[0]
     assert len(longer.text.split()) == 2
+
+
+@pytest.mark.parametrize(("bias", "nothing"), [(5.3, False), (30.0, True)])
+def test_a_generator_that_may_find_nothing_says_so_when_no_passage_answers(tiny, hits, bias, nothing):
+    generator = tiny("pointer")
+    generator.model.vocabulary_bias.data[EMPTY[0]] = bias
+    generator.model.gate.bias.data[:] = 30
+    rag = RagSequence(None, generator, temperature=1.0, max_answer_tokens=5)
+    answer = rag.answer([QUESTION], [hits(TEXTS)], why=True)[0]
+    likelihoods = np.array([plain_likelihood(generator, QUESTION, hit, EMPTY).sum() for hit in hits(TEXTS)])
+    assert (math.exp(likelihoods.sum()) > 0.5) == nothing
+    assert (answer.text == "") == nothing
+    prior = np.array([hit.score for hit in hits(TEXTS)])
+    mixture = np.logaddexp.reduce(prior - np.logaddexp.reduce(prior) + likelihoods)
+    assert mixture >= answer.log_probability - 1e-9  # it would have won as the mixture
+    # Each passage alone may still say that it holds no answer.
+    for left in answer.without:
+        rest = [p for p, hit in zip(likelihoods, hits(TEXTS), strict=True) if hit.passage != left.passage]
+        assert (left.text == "") == (math.exp(sum(rest)) > 0.5)
 
 
 def test_what_is_cut_from_a_passage_is_reported(tiny, hits):

@@ -20,7 +20,7 @@ from ragkit.models.compress.int8_storage import load_quantised, save_quantised
 from ragkit.training.generator import GeneratorRecipe, GeneratorSettings, build_generator, train_generator
 from ragkit.training.half_precision import LEAN_ATTENTION, register_lean_attention
 from ragkit.training.pair_recipe import PairSettings, reading_sets
-from ragkit.training.reader import ReaderSettings, build_reader, packaged_encoder, train_reader
+from ragkit.training.reader import ReaderRecipe, ReaderSettings, build_reader, packaged_encoder, train_reader
 from ragkit.training.reading_data import ReadingExample
 from ragkit.training.reading_scores import mean_scores
 from ragkit.training.recipe import LoopSettings
@@ -94,6 +94,32 @@ def test_reader_then_generator_are_trained_and_load_again(
     for name, tensor in generator.encoder.bert.state_dict().items():
         assert torch.equal(tensor, reading[name]) == ("layer.1." not in name), name
     assert "lean" not in str(generator.config.to_dict())
+
+
+@pytest.mark.row(105)
+def test_the_readers_loss_is_that_of_transformers(
+    tiny_encoder: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = AutoModelForQuestionAnswering.from_pretrained(tiny_encoder).eval()
+    train, held = reading_sets(tokenizer, examples(), examples()[:2], PAIRS)
+    recipe = ReaderRecipe(model, train, held, ReaderSettings(loop=LOOP, pairs=PAIRS))
+    batch = [train.windows(at)[0] for at in range(4)] + [train.windows(0, passage=5)[0]]
+    pairs = train.collate(batch)
+    targets = torch.tensor([recipe._target(window) for window in batch])
+    assert targets[:4].min() > 0 and targets[4].tolist() == [0, 0]
+    masked = recipe.step(model, batch)["loss"]
+    # transformers lets an answer stand in the question and in the padding, ours does not.
+    pairs.allowed[:] = True
+    monkeypatch.setattr(train, "collate", lambda windows: pairs)
+    theirs = model(
+        input_ids=pairs.input_ids,
+        attention_mask=pairs.attention_mask,
+        token_type_ids=pairs.token_type_ids,
+        start_positions=targets[:, 0],
+        end_positions=targets[:, 1],
+    ).loss
+    assert recipe.step(model, batch)["loss"].item() == pytest.approx(theirs.item(), abs=1e-6)
+    assert masked < theirs
 
 
 def test_labels_are_copies_free_words_or_silence(tiny_encoder: Path, tokenizer: Any) -> None:
