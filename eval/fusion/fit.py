@@ -1,4 +1,4 @@
-"""Fits the default hybrid's six numbers on training splits and writes them to ragkit/retrieval/fusion.json.
+"""Fits the default hybrid's four numbers on training splits and writes them to ragkit/retrieval/fusion.json.
 
     python -m eval.fusion.fit --data DATA [--indexes runs/indexes]
 
@@ -18,25 +18,28 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
+from eval.fusion.banking77 import write_beir_folder
 from eval.retrieval.sets import SUITES, Suite, index_of, questions_of, vectors_of
-from ragkit.retrieval.fusion import Fusion, standardised
+from ragkit.retrieval.fusion import LEAST_COVERAGE, Fusion, standardised
 
 Array = npt.NDArray[np.float64]
 HERE = Path(__file__).resolve()
 OUT = HERE.parents[2] / "ragkit" / "retrieval" / "fusion.json"
 TABLE = HERE.parents[1] / "results" / "fusion.md"
+BANKING77 = Suite("banking77", "BANKING77", "train", "")
+FITTED_ON = {suite.name: suite for suite in (*SUITES.values(), BANKING77) if suite.tuning}
 PENALTY = 1e-3
 """Of the squared slopes (the constants are free): keeps the fit finite where a set is separable."""
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """The candidates of q questions, padded to c: z (q, 2, c), peaks (q, 2), gains (q, c), -1 in the padding;
-    and each question's ideal DCG at 10, whose relevant passages need not be among the candidates."""
+    """The candidates of q questions, padded to c: z (q, 2, c), log coverage (q,), gains (q, c), -1 in the
+    padding; and each question's ideal DCG at 10, whose relevant passages need not be among the candidates."""
 
     suite: Suite
     z: Array
-    peaks: Array
+    log_coverage: Array
     gains: Array
     ideal: Array
 
@@ -49,14 +52,15 @@ def load(suite: Suite, data: Path, indexes: Path) -> TrainingSet:
     found = index.candidates([question.text for question in questions], vectors)
     ids = [passage.id for passage in index.passages(range(len(index)))]
     width = max(len(candidates.rows) for candidates in found)
-    z, peaks = np.zeros((len(found), 2, width)), np.zeros((len(found), 2))
+    z = np.zeros((len(found), 2, width))
     gains, ideal = np.full((len(found), width), -1.0), np.zeros(len(found))
     for i, (question, candidates) in enumerate(zip(questions, found, strict=True)):
         count = len(candidates.rows)
-        z[i, :, :count], peaks[i] = standardised(candidates)
+        z[i, :, :count] = standardised(candidates)
         gains[i, :count] = [question.relevant.get(ids[row], 0) for row in candidates.rows]
         ideal[i] = _dcg(np.sort(np.array(list(question.relevant.values()), dtype=np.float64))[::-1])
-    return TrainingSet(suite, z, peaks, gains, ideal)
+    coverage = np.array([candidates.coverage for candidates in found])
+    return TrainingSet(suite, z, np.log(np.maximum(coverage, LEAST_COVERAGE)), gains, ideal)
 
 
 def fit(sets: Sequence[TrainingSet]) -> Fusion:
@@ -64,10 +68,10 @@ def fit(sets: Sequence[TrainingSet]) -> Fusion:
     parts = [_reachable(one) for one in sets]
 
     def loss(theta: Array) -> tuple[float, Array]:
-        total, gradient = 0.0, np.zeros((2, 3))
-        for z, peaks, gains in parts:
-            u = np.concatenate([np.ones((len(peaks), 1)), peaks], axis=1)
-            weighted = np.exp(u @ theta.reshape(2, 3).T)[:, :, None] * z
+        total, gradient = 0.0, np.zeros((2, 2))
+        for z, log_coverage, gains in parts:
+            u = np.stack([np.ones_like(log_coverage), log_coverage], axis=1)
+            weighted = np.exp(u @ theta.reshape(2, 2).T)[:, :, None] * z
             scores = np.where(gains < 0, -np.inf, weighted.sum(axis=1))
             relevant = np.where(gains > 0, scores, -np.inf)
             all_of, good = logsumexp(scores, axis=1), logsumexp(relevant, axis=1)
@@ -75,11 +79,11 @@ def fit(sets: Sequence[TrainingSet]) -> Fusion:
             slope = np.exp(scores - all_of[:, None]) - np.exp(relevant - good[:, None])
             per_side = (weighted * slope[:, None, :]).sum(axis=2)  # d loss / d log weight, (q, 2)
             gradient += per_side.T @ u / len(u) / len(parts)
-        slopes = theta.reshape(2, 3) * [0, 1, 1]
+        slopes = theta.reshape(2, 2) * [0, 1]
         return total + PENALTY * float((slopes**2).sum()), (gradient + 2 * PENALTY * slopes).ravel()
 
-    found = minimize(loss, np.zeros(6), jac=True, method="L-BFGS-B")
-    a, b = found.x.reshape(2, 3).round(4).tolist()
+    found = minimize(loss, np.zeros(4), jac=True, method="L-BFGS-B")
+    a, b = found.x.reshape(2, 2).round(4).tolist()
     return Fusion(dense=tuple(a), lexical=tuple(b))
 
 
@@ -88,7 +92,7 @@ def ndcg(one: TrainingSet, fusion: Fusion | str) -> float:
     if isinstance(fusion, str):
         scores = one.z[:, ("dense", "lexical").index(fusion)]
     else:
-        scores = (fusion.weights(one.peaks)[:, :, None] * one.z).sum(axis=1)
+        scores = (fusion.weights(np.exp(one.log_coverage))[:, :, None] * one.z).sum(axis=1)
     order = np.argsort(np.where(one.gains < 0, np.inf, -scores), axis=1, kind="stable")[:, :10]
     gains = np.maximum(np.take_along_axis(one.gains, order, axis=1), 0)
     return float(np.mean([_dcg(row) / best for row, best in zip(gains, one.ideal, strict=True)]))
@@ -97,7 +101,7 @@ def ndcg(one: TrainingSet, fusion: Fusion | str) -> float:
 def _reachable(one: TrainingSet) -> tuple[Array, Array, Array]:
     """Without the questions that have no relevant passage among their candidates: no weight changes that."""
     some = (one.gains > 0).any(axis=1)
-    return one.z[some], one.peaks[some], one.gains[some]
+    return one.z[some], one.log_coverage[some], one.gains[some]
 
 
 def _dcg(gains: Array) -> float:
@@ -113,7 +117,7 @@ def _table(sets: Sequence[TrainingSet], chosen: Fusion) -> str:
         others = fit([other for other in sets if other is not one])
         row = [ndcg(one, "dense"), ndcg(one, "lexical"), ndcg(one, chosen), ndcg(one, others)]
         name = f"{one.suite.title} {one.suite.tuning}"
-        lines.append(f"| {name} | {len(one.peaks):,} | " + " | ".join(f"{value:.4f}" for value in row) + " |")
+        lines.append(f"| {name} | {len(one.z):,} | " + " | ".join(f"{value:.4f}" for value in row) + " |")
     return "\n".join(lines)
 
 
@@ -123,11 +127,17 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True, help="the folder that holds the retrieval sets")
     parser.add_argument("--indexes", type=Path, default=Path("runs/indexes"))
-    parser.add_argument("--sets", nargs="+", default=[s.name for s in SUITES.values() if s.tuning])
+    parser.add_argument("--sets", nargs="+", choices=list(FITTED_ON), default=list(FITTED_ON))
     options = parser.parse_args()
-    sets = [load(SUITES[name], options.data, options.indexes) for name in options.sets]
+    written = options.indexes.parent / "sets"
+    sets = []
+    for name in options.sets:
+        if name == BANKING77.name:
+            write_beir_folder(options.data, written / name)
+        data = written if name == BANKING77.name else options.data
+        sets.append(load(FITTED_ON[name], data, options.indexes))
     chosen = fit(sets)
-    fitted_on = {f"{one.suite.name} {one.suite.tuning}": len(one.peaks) for one in sets}
+    fitted_on = {f"{one.suite.name} {one.suite.tuning}": len(one.z) for one in sets}
     fields = {"dense": chosen.dense, "lexical": chosen.lexical, "questions": fitted_on}
     lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in fields.items())
     OUT.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")

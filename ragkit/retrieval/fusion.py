@@ -1,12 +1,14 @@
 """The default hybrid: dense and lexical scores of one question's candidates put together.
 
-Neither side wins everywhere, so the weight of each is read off the question's own scores. With d and l the
-dense and the lexical score of a passage, means and deviations over the best `DEPTH` of each side:
+Neither side wins everywhere: words win where passages say what questions say, meaning wins where they put it
+in other words. How far a question's own words are found tells the two apart. With d and l the dense and the
+lexical score of a passage, means and deviations over the best `DEPTH` of each side:
 
     z_d = (d - mean_d) / std_d        z_l = (l - mean_l) / std_l
-    u   = (1, max z_d, max z_l)                        how far the best of each side stands out
-    s   = exp(a . u) z_d + exp(b . u) z_l
+    c   = the highest l / the highest there could be           coverage, from 0 to 1
+    s   = exp(a_0 + a_1 log c) z_d + exp(b_0 + b_1 log c) z_l
 
+BM25 gives a word its idf at most: the highest l there could be is the sum of idf over the question's words.
 Every candidate is scored by both sides, so that nothing is missing; reciprocal rank fusion knows ranks alone.
 `s` is a log-odds: a and b maximise the likelihood of the relevant passage under the softmax of s over the
 candidates (McFadden's conditional logit), on training splits only. So s can be compared between questions,
@@ -32,56 +34,62 @@ Scores = npt.NDArray[np.floating]
 
 DEPTH = 100
 """Candidates of each side, and what means and deviations are taken over."""
+LEAST_COVERAGE = 0.02
+"""Lower coverage counts as this much: log c is finite for a question that shares no word with the corpus."""
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """What one question found: passage rows, ascending, each with its dense and lexical score, all (c,); and
-    the up to `DEPTH` highest scores of each side."""
+    """What one question found: passage rows, ascending, each with its dense and lexical score, all (c,); the
+    up to `DEPTH` highest scores of each side; and the coverage, the highest lexical score as a share of the
+    highest there could be."""
 
     rows: Ids
     dense: Scores
     lexical: Scores
     best_dense: Scores
     best_lexical: Scores
+    coverage: float
 
 
 @dataclass(frozen=True)
 class Fusion:
-    """The six numbers: a = `dense`, b = `lexical`."""
+    """The four numbers: a = `dense`, b = `lexical`."""
 
-    dense: tuple[float, float, float]
-    lexical: tuple[float, float, float]
+    dense: tuple[float, float]
+    lexical: tuple[float, float]
 
-    def weights(self, peaks: Scores) -> Scores:
-        """The positive weights of z_d and z_l, (..., 2), from (max z_d, max z_l), (..., 2)."""
-        features = np.concatenate([np.ones((*peaks.shape[:-1], 1)), peaks], axis=-1)
-        return np.exp(features @ np.array([self.dense, self.lexical]).T)
+    def weights(self, coverage: npt.ArrayLike) -> Scores:
+        """The positive weights of z_d and z_l at a coverage, (...) -> (..., 2)."""
+        log_coverage = np.log(np.maximum(np.asarray(coverage, dtype=np.float64), LEAST_COVERAGE))
+        (a_0, a_1), (b_0, b_1) = self.dense, self.lexical
+        return np.exp(np.stack([a_0 + a_1 * log_coverage, b_0 + b_1 * log_coverage], axis=-1))
 
     def fuse(self, candidates: Candidates) -> Scores:
         """The fused score of each candidate, (c,), higher is better."""
-        (z_dense, z_lexical), peaks = standardised(candidates)
-        of_dense, of_lexical = self.weights(peaks)
+        of_dense, of_lexical = self.weights(candidates.coverage)
+        z_dense, z_lexical = standardised(candidates)
         return of_dense * z_dense + of_lexical * z_lexical
 
 
-def standardised(candidates: Candidates) -> tuple[Scores, Scores]:
-    """z_d and z_l of the candidates, (2, c), and the highest z among the best of each side, (2,)."""
-    dense, dense_peak = _standardise(candidates.dense, candidates.best_dense)
-    lexical, lexical_peak = _standardise(candidates.lexical, candidates.best_lexical)
-    return np.stack([dense, lexical]), np.array([dense_peak, lexical_peak])
+def standardised(candidates: Candidates) -> Scores:
+    """z_d and z_l of the candidates, (2, c)."""
+    sides = (
+        (candidates.dense, candidates.best_dense),
+        (candidates.lexical, candidates.best_lexical),
+    )
+    return np.stack([_standardise(scores, best) for scores, best in sides])
 
 
-def _standardise(scores: npt.ArrayLike, best: npt.ArrayLike) -> tuple[Scores, float]:
-    """z of `scores` by mean and standard deviation of `best`, and the highest z of `best`.
+def _standardise(scores: npt.ArrayLike, best: npt.ArrayLike) -> Scores:
+    """z of `scores` by mean and standard deviation of `best`.
 
     All zero where the best are all equal: a side that tells nothing apart has no say.
     """
     scores, best = np.asarray(scores, dtype=np.float64), np.asarray(best, dtype=np.float64)
     if not len(best) or best.max() - best.min() <= 1e-9 * np.abs(best).max():
-        return np.zeros(len(scores)), 0.0
-    mean, deviation = best.mean(), best.std()
-    return (scores - mean) / deviation, float((best.max() - mean) / deviation)
+        return np.zeros(len(scores))
+    return (scores - best.mean()) / best.std()
 
 
 @cache

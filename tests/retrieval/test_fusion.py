@@ -6,30 +6,37 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragkit.retrieval.fusion import Candidates, Fusion, default_fusion, standardised
+from ragkit.retrieval.fusion import LEAST_COVERAGE, Candidates, Fusion, default_fusion, standardised
 
 numbers = st.floats(-50, 50, allow_nan=False).map(lambda x: round(x, 3))
 pairs = st.lists(st.tuples(numbers, numbers), min_size=1, max_size=30)
 
 
-def candidates(dense: list[float], lexical: list[float]) -> Candidates:
+def candidates(dense: list[float], lexical: list[float], coverage: float = 0.4) -> Candidates:
     d, x = np.array(dense, dtype=np.float64), np.array(lexical, dtype=np.float64)
-    return Candidates(np.arange(len(d)), d, x, np.sort(d)[::-1], np.sort(x)[::-1])
+    return Candidates(np.arange(len(d)), d, x, np.sort(d)[::-1], np.sort(x)[::-1], coverage)
 
 
 def test_by_hand() -> None:
-    fusion = Fusion(dense=(np.log(2.0), 0.0, 0.0), lexical=(0.0, 0.0, 0.0))
+    fusion = Fusion(dense=(np.log(2.0), 0.0), lexical=(0.0, 0.0))
     found = candidates([0.9, 0.5, 0.1], [0.0, 4.0, 8.0])
     z = np.array([1, 0, -1]) / np.sqrt(2 / 3)
     np.testing.assert_allclose(fusion.fuse(found), 2 * z - z)
 
 
-def test_the_weights_follow_the_peaks() -> None:
-    fusion = Fusion(dense=(0.1, 0.3, -0.2), lexical=(-0.5, 0.0, 0.4))
-    expected = np.exp([0.1 + 0.3 * 2 - 0.2 * 5, -0.5 + 0.4 * 5])
-    np.testing.assert_allclose(fusion.weights(np.array([2.0, 5.0])), expected)
-    many = np.array([[2.0, 5.0], [3.0, 1.0]])
-    np.testing.assert_allclose(fusion.weights(many)[0], expected)
+def test_the_weights_follow_the_coverage() -> None:
+    fusion = Fusion(dense=(0.1, -0.6), lexical=(-0.5, 0.4))
+    expected = np.exp([0.1 - 0.6 * np.log(0.3), -0.5 + 0.4 * np.log(0.3)])
+    np.testing.assert_allclose(fusion.weights(0.3), expected)
+    np.testing.assert_allclose(fusion.weights(np.array([0.3, 1.0])), [expected, np.exp([0.1, -0.5])])
+    np.testing.assert_allclose(fusion.weights(0.0), fusion.weights(LEAST_COVERAGE))
+
+
+def test_words_count_more_where_they_are_found() -> None:
+    weights = default_fusion().weights(np.linspace(0, 1, 50))
+    share = weights[:, 1] / weights.sum(axis=1)
+    assert (np.diff(share) >= 0).all()
+    assert share[0] < 0.5 < share[-1]
 
 
 @given(pairs, st.floats(0.01, 100), st.floats(-50, 50))
@@ -62,11 +69,9 @@ def test_a_side_that_tells_nothing_apart_has_no_say(scores: list[float], same: f
 
 def test_standardised_over_the_best_alone() -> None:
     found = Candidates(
-        np.arange(3), np.array([3.0, 1.0, -7.0]), np.zeros(3), np.array([3.0, 1.0]), np.array([0.0, 0.0])
+        np.arange(3), np.array([3.0, 1.0, -7.0]), np.zeros(3), np.array([3.0, 1.0]), np.array([0.0, 0.0]), 0.0
     )
-    z, peaks = standardised(found)
-    np.testing.assert_allclose(z, [[1, -1, -9], [0, 0, 0]])
-    np.testing.assert_allclose(peaks, [1, 0])
+    np.testing.assert_allclose(standardised(found), [[1, -1, -9], [0, 0, 0]])
 
 
 def test_the_shipped_setting_was_fitted_on_training_splits_only() -> None:
