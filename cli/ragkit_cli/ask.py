@@ -135,7 +135,7 @@ def answer_json(answer: "Answer") -> dict[str, Any]:
 def print_answer(answer: "Answer") -> None:
     """The answer, its probability and the passages behind it by posterior."""
     console = out()
-    text = answer.text or "(no answer in the passages)"
+    text = _one_line(answer.text) or "(no answer in the passages)"
     if not sys.stdout.isatty():
         print(text)
         print(f"  p(y|x) = {math.exp(answer.log_probability):.3f}")
@@ -158,9 +158,14 @@ def print_answer(answer: "Answer") -> None:
         print("\nwithout a passage:")
         for left in answer.without:
             probability = math.exp(left.log_probability)
-            print(f"  {where(left.passage)}: {left.text or '(no answer)'} ({probability:.3f})")
+            print(f"  {where(left.passage)}: {_one_line(left.text) or '(no answer)'} ({probability:.3f})")
     for passage, tokens in answer.truncated.items():
         note(f"{passage}: {tokens} tokens cut to fit the model's window")
+
+
+def _one_line(text: str) -> str:
+    """An answer without the line breaks of the passage that it was taken from."""
+    return " ".join(text.split())
 
 
 def _excerpt(support: "Support", answer: str) -> str:

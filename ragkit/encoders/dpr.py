@@ -50,7 +50,10 @@ class DprEncoder:
         return self.questions.encode([(question,) for question in questions])
 
     def encode_passages(self, passages: Sequence[tuple[str, str]]) -> Vectors:
-        return self.contexts.encode([(title, text) if title else (text,) for title, text in passages])
+        from ragkit.models.precision import native_precision
+
+        with native_precision(self.contexts.model.device):
+            return self.contexts.encode([(title, text) if title else (text,) for title, text in passages])
 
     def passport(self) -> Passport:
         return self._passport
@@ -120,5 +123,5 @@ class Tower:
             for batch in token_budget_batches(lengths, TOKENS_A_BATCH):
                 padded = self.tokenizer.pad([tokens[i] for i in batch], return_tensors="pt")
                 output = self.model(**padded.to(self.model.device))
-                vectors[batch] = output.pooler_output.cpu().numpy()
+                vectors[batch] = output.pooler_output.float().cpu().numpy()
         return vectors

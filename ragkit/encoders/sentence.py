@@ -24,7 +24,8 @@ class SentenceEncoder:
 
     Scoring follows the model: `similarity_fn_name` "cosine" gives vectors of length one, "dot" the vectors
     as they are. A passage is put as "title text", the way BEIR's sets are measured. Weights are used in
-    single precision; texts longer than the model's limit are cut there, as the model was trained.
+    single precision, for passages in bfloat16 where the processor multiplies it natively; texts longer than
+    the model's limit are cut there, as the model was trained.
 
     Raises RagkitError where there is no such model, where its weights are pickled, where it asks for code
     of its own to be run, and where its similarity is not one of inner products.
@@ -71,7 +72,10 @@ class SentenceEncoder:
 
     def encode_passages(self, passages: Sequence[tuple[str, str]]) -> Vectors:
         texts = [f"{title} {text}".strip() for title, text in passages]
-        return self._encode(self.model.encode_document, texts)
+        from ragkit.models.precision import native_precision
+
+        with native_precision(self.model.device):
+            return self._encode(self.model.encode_document, texts)
 
     def passport(self) -> Passport:
         return self._passport

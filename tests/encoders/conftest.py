@@ -16,6 +16,12 @@ SIZES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is compared with the models' own makers is computed as they do, on every machine."""
+    monkeypatch.setattr("ragkit.models.precision.computes_bf16", lambda device: False)
+
+
 class TinyModels:
     """Each method saves a model into the folder `name` and returns its path; the seed makes its weights."""
 

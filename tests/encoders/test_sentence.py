@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 
 from ragkit.encoders.loading import load_encoder
+from ragkit.encoders.passport import TOLERANCE
 from ragkit.encoders.sentence import SentenceEncoder
 from ragkit.errors import RagkitError
 
@@ -143,3 +144,22 @@ def test_code_that_a_model_brings_is_not_run(tiny: Any) -> None:
     with pytest.raises(RagkitError, match="does not load"):
         SentenceEncoder(folder)
     assert not (folder / "ran").exists()
+
+
+def test_half_precision_stays_well_within_the_passport_s_tolerance(
+    packaged: SentenceEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [("", "The cat sat on the mat."), ("Photosynthesis", "Plants turn light into sugar. " * 20)]
+    exact = packaged.encode_passages(texts)
+    monkeypatch.setattr("ragkit.models.precision.computes_bf16", lambda device: True)
+    half = packaged.encode_passages(texts)
+    assert half.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(half, axis=1), 1, atol=1e-5)
+    distance = np.linalg.norm(half - exact, axis=1)
+    assert (distance > 0).all() and distance.max() < TOLERANCE / 2
+    # Questions stay in single precision: the same alone and among others.
+    np.testing.assert_allclose(
+        packaged.encode_questions(["how?", "why is the mat red?"])[0],
+        packaged.encode_questions(["how?"])[0],
+        atol=1e-5,
+    )
