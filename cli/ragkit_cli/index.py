@@ -37,7 +37,7 @@ def build(
         str, typer.Option("--encoder", help="packaged, a folder, a hub id, or dpr:QUESTION,CONTEXT.")
     ] = "packaged",
     engine: Annotated[
-        str, typer.Option("--index", help="auto, a recipe (ragkit list recipes), or a FAISS factory string.")
+        str, typer.Option("--index", help="auto, a recipe (ragkit list engines), or a FAISS factory string.")
     ] = "auto",
     split: Annotated[
         str | None,

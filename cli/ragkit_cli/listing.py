@@ -7,20 +7,30 @@ import typer
 from ragkit_cli.console import print_json, table
 from ragkit_cli.options import DEFAULT_FOLDER, Json
 
-KINDS = ("indexes", "recipes", "models")
+KINDS = ("indexes", "engines", "models", "recipes")
 
 
 def list_(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="indexes, recipes or models.")] = "indexes",
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="indexes, engines, models or recipes.")
+    ] = "indexes",
+    chapter: Annotated[
+        str | None, typer.Argument(metavar="CHAPTER", help="Only the recipes of one, such as ch2 or basics.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """List the indexes in indexes/, the recipes for vector engines, or the packaged models.
+    """List the indexes in indexes/, the vector engines, the packaged models, or what can be trained.
 
-    Example: ragkit list recipes
+    Example: ragkit list engines
     """
     if kind not in KINDS:
         raise typer.BadParameter(f"{kind!r} is not one of {', '.join(KINDS)}", param_hint="KIND")
-    head, rows = {"indexes": _indexes, "recipes": _recipes, "models": _models}[kind]()
+    if chapter and kind != "recipes":
+        raise typer.BadParameter(f"only recipes have chapters, not {kind}", param_hint="CHAPTER")
+    if kind == "recipes":
+        head, rows = _recipes(chapter)
+    else:
+        head, rows = {"indexes": _indexes, "engines": _engines, "models": _models}[kind]()
     if json:
         print_json([dict(zip(head, row, strict=True)) for row in rows])
     else:
@@ -43,7 +53,7 @@ def _indexes() -> tuple[list[str], list[list[str]]]:
     return ["index", "passages", "encoder", "engine", "written"], rows
 
 
-def _recipes() -> tuple[list[str], list[list[str]]]:
+def _engines() -> tuple[list[str], list[list[str]]]:
     from ragkit.index.recipe import recipes
 
     rows = [
@@ -55,7 +65,20 @@ def _recipes() -> tuple[list[str], list[list[str]]]:
         ]
         for recipe in recipes()
     ]
-    return ["recipe", "FAISS factory", "up to passages", "search"], rows
+    return ["engine", "FAISS factory", "up to passages", "search"], rows
+
+
+def _recipes(chapter: str | None) -> tuple[list[str], list[list[str]]]:
+    from ragkit.chapters.registry import chapters
+
+    rows = [] if chapter else [["reader", "7", "105", "the extractive reader"]]
+    rows += [] if chapter else [["generator", "7", "103", "the generator of answers"]]
+    rows += [
+        [recipe.name, str(part.number), ",".join(map(str, recipe.rows)), recipe.summary]
+        for part in chapters(chapter)
+        for recipe in part.recipes
+    ]
+    return ["recipe", "chapter", "rows", "what it trains"], rows
 
 
 def _models() -> tuple[list[str], list[list[str]]]:

@@ -1,4 +1,4 @@
-"""`ragkit train`: reader, generator."""
+"""`ragkit train`: reader, generator, and the recipes of the chapters by name."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,11 +9,17 @@ import typer
 
 from ragkit_cli.console import Stages, note, print_json, progress
 from ragkit_cli.options import Json
+from ragkit_cli.train_recipe import RecipesToo
 
 if TYPE_CHECKING:
     from ragkit.training.recipe import LoopSettings, TrainingResult
 
-app = typer.Typer(no_args_is_help=True)
+
+app = typer.Typer(
+    cls=RecipesToo,
+    no_args_is_help=True,
+    epilog="Models of the chapters: ragkit list recipes, then ragkit train RECIPE.",
+)
 
 Out = Annotated[Path, typer.Option("--out", help="Folder of the run: checkpoints, log, curve, model.")]
 Epochs = Annotated[

@@ -71,7 +71,7 @@ class _Run:
         self.fingerprint = hashlib.sha256(own.encode()).hexdigest()[:16]
         self.half = _in_bf16(settings, self.accelerator.device)
         self.model: nn.Module = HalfPrecision(recipe.model) if self.half else recipe.model
-        self.optimizer = torch.optim.AdamW(_groups(recipe, settings), lr=settings.learning_rate, fused=True)
+        self.optimizer = recipe.optimizer(_groups(recipe, settings), settings.learning_rate)
         self.progress = Progress()
         self.total = 0
         self.window: list[dict[str, float]] = []

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 Event = dict[str, Any]
@@ -69,6 +70,10 @@ class Recipe(ABC):
     @abstractmethod
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Scores on data held out; called in evaluation mode without gradients."""
+
+    def optimizer(self, groups: list[dict[str, Any]], learning_rate: float) -> torch.optim.Optimizer:
+        """What takes the steps; the loop sets each group's "lr" before every one of them."""
+        return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
 
     def learning_rate_scale(self, name: str) -> float:
         """What the learning rate of a parameter is multiplied with."""

@@ -73,7 +73,7 @@ def test_info_and_lists(ragkit: Command, indexed: Path) -> None:
     info = ragkit("index", "info", "--json").json
     assert info["counts"]["documents"] == 3 and info["encoder"] == "hashing-a"
     assert [row["index"] for row in ragkit("list", "indexes", "--json").json] == ["notes"]
-    assert "flat" in ragkit("list", "recipes").out
+    assert "flat" in ragkit("list", "engines").out
     assert "generator" in ragkit("list", "models").out
 
 
