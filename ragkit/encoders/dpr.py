@@ -10,7 +10,7 @@ import numpy as np
 from ragkit.encoders.batches import token_budget_batches
 from ragkit.encoders.encoder import Similarity, Vectors
 from ragkit.encoders.hashing import hash_json, hash_tokenizer, hash_weights
-from ragkit.encoders.hub import first_line, model_folder
+from ragkit.encoders.hub import loading, model_folder
 from ragkit.encoders.passport import CANARY_PASSAGES, CANARY_QUESTIONS, Passport
 from ragkit.encoders.sentence import TOKENS_A_BATCH
 from ragkit.errors import RagkitError
@@ -81,29 +81,24 @@ class Tower:
     def __init__(self, model_class: Any, spec: str | Path) -> None:
         import torch
         from transformers import AutoConfig, AutoTokenizer
-        from transformers.utils import logging as transformers_logging
 
         folder = model_folder(spec)
-        transformers_logging.disable_progress_bar()
-        try:
+        with loading(spec, f"a {model_class.__name__}"):
             model_type = AutoConfig.from_pretrained(folder, local_files_only=True).model_type
             if model_type != "dpr":
                 raise RagkitError(f"{spec} is a {model_type} model, not a DPR checkpoint")
             self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            model, loading = model_class.from_pretrained(
+            model, info = model_class.from_pretrained(
                 folder,
                 local_files_only=True,
                 use_safetensors=True,
                 dtype=torch.float32,
                 output_loading_info=True,
             )
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            reason = first_line(error)
-            raise RagkitError(f"{spec} does not load as a {model_class.__name__}: {reason}") from error
-        if loading["missing_keys"]:
+        if info["missing_keys"]:
             raise RagkitError(
                 f"{spec} holds no {model_class.__name__}: the order is dpr:QUESTION,CONTEXT "
-                f"(missing: {sorted(loading['missing_keys'])[0]} and {len(loading['missing_keys']) - 1} more)"
+                f"(missing: {sorted(info['missing_keys'])[0]} and {len(info['missing_keys']) - 1} more)"
             )
         self.model = model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
         self.limit = min(int(model.config.max_position_embeddings), int(self.tokenizer.model_max_length))

@@ -1,6 +1,8 @@
 """From what a user names as a model to a folder on this machine that holds it, without pickles."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ragkit.errors import RagkitError
@@ -87,3 +89,21 @@ def _refuse_pickles(folder: Path) -> Path:
 def first_line(error: Exception) -> str:
     """What an exception of another library says, on one line."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+@contextmanager
+def loading(spec: object, kind: str) -> Iterator[None]:
+    """Keeps transformers' progress bars away, and turns what it raises into one line: RagkitError."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    except RagkitError:
+        raise
+    except Exception as error:
+        raise RagkitError(f"{spec} does not load as {kind}: {first_line(error)}") from error
+    finally:
+        if shown:
+            logging.enable_progress_bar()

@@ -10,7 +10,7 @@ import numpy as np
 from ragkit.encoders.batches import token_budget_batches
 from ragkit.encoders.encoder import Similarity, Vectors
 from ragkit.encoders.hashing import hash_json, hash_tokenizer, hash_weights
-from ragkit.encoders.hub import first_line, model_folder
+from ragkit.encoders.hub import loading, model_folder
 from ragkit.encoders.passport import CANARY_PASSAGES, CANARY_QUESTIONS, Passport
 from ragkit.errors import RagkitError
 
@@ -34,19 +34,15 @@ class SentenceEncoder:
     def __init__(self, spec: str | Path, name: str | None = None) -> None:
         import torch
         from sentence_transformers import SentenceTransformer
-        from transformers.utils import logging as transformers_logging
 
         self.name = name or str(spec)
         folder = model_folder(spec)
-        transformers_logging.disable_progress_bar()
-        try:
+        with loading(self.name, "an encoder"):
             self.model = SentenceTransformer(
                 str(folder),
                 local_files_only=True,
                 model_kwargs={"dtype": torch.float32, "use_safetensors": True},
             )
-        except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
-            raise RagkitError(f"{self.name} does not load as an encoder: {first_line(error)}") from error
         similarity = str(self.model.similarity_fn_name)
         if similarity not in SIMILARITIES:
             raise RagkitError(

@@ -1,11 +1,9 @@
 """From what a user names to a generator or a reader."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragkit.encoders.hub import first_line, model_folder
+from ragkit.encoders.hub import loading, model_folder
 from ragkit.errors import RagkitError
 
 if TYPE_CHECKING:
@@ -27,7 +25,7 @@ def load_generator(spec: str | Path = PACKAGED) -> "Generator":
     if str(spec).endswith(".gguf"):
         return _gguf(Path(spec).expanduser())
     folder = _packaged("generator") if str(spec) == PACKAGED else model_folder(spec)
-    with _loading(spec):
+    with loading(spec, "a model"):
         from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
         import ragkit.generation.pointer_generator  # noqa: F401  (registers its configuration)
@@ -50,7 +48,7 @@ def load_reader(spec: str | Path = PACKAGED) -> tuple[Any, Any]:
     Raises RagkitError where there is no such model or it does not load.
     """
     folder = _packaged("reader") if str(spec) == PACKAGED else model_folder(spec)
-    with _loading(spec):
+    with loading(spec, "a model"):
         from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
         return _model(AutoModelForQuestionAnswering, folder).eval(), AutoTokenizer.from_pretrained(folder)
@@ -63,7 +61,7 @@ def _gguf(path: Path) -> "Generator":
         import gguf  # noqa: F401
     except ModuleNotFoundError as error:
         raise RagkitError("GGUF files need one package more: pip install 'ragkit[gguf]'") from error
-    with _loading(path):
+    with loading(path, "a model"):
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -98,21 +96,3 @@ def _packaged(name: str) -> Path:
     if not (folder / "config.json").is_file():
         raise RagkitError(f"the packaged {name} is missing from {folder}: reinstall ragkit, or name a model")
     return folder
-
-
-@contextmanager
-def _loading(spec: str | Path) -> Iterator[None]:
-    """Keeps transformers' progress bars away, and turns what it raises into one line."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    except RagkitError:
-        raise
-    except Exception as error:
-        raise RagkitError(f"{spec} does not load as a model: {first_line(error)}") from error
-    finally:
-        if shown:
-            logging.enable_progress_bar()

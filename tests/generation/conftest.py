@@ -32,6 +32,13 @@ WORDS = "question context : // / red green blue one two three apple pear plum An
 VOCABULARY = len(SPECIAL) + len(WORDS)
 
 
+@pytest.fixture(autouse=True)
+def single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is compared with brute force or with the models' own makers is computed as they do, everywhere."""
+    for module in ("models.precision", "generation.seq2seq"):
+        monkeypatch.setattr(f"ragkit.{module}.computes_bf16", lambda device: False)
+
+
 def tiny_tokenizer(template: str, window: int = 48) -> PreTrainedTokenizerFast:
     """A word tokenizer that frames texts by `template`, as "<s> $A </s>"."""
     words = Tokenizer(models.WordLevel({word: i for i, word in enumerate([*SPECIAL, *WORDS])}, "<unk>"))

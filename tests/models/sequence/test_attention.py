@@ -139,10 +139,16 @@ def test_sinusoids_by_formula() -> None:
 
 @pytest.mark.row(90)
 def test_a_shift_is_one_linear_map_for_all_positions() -> None:
+    """Each pair of sine and cosine turns by k times its frequency, wherever it stands."""
     table = sinusoids(torch.arange(200), 16)
+    frequencies = 10000 ** (-torch.arange(0, 16, 2, dtype=torch.float64) / 16)
     for k in (1, 5, 30):
-        solution = torch.linalg.lstsq(table[:100], table[k : 100 + k]).solution
-        assert (table[100 : 200 - k] @ solution - table[100 + k :]).abs().max() < 1e-6
+        turns = [
+            torch.tensor([[math.cos(k * f), -math.sin(k * f)], [math.sin(k * f), math.cos(k * f)]])
+            for f in frequencies.tolist()
+        ]
+        shift = torch.block_diag(*turns).double()
+        assert (table[:-k] @ shift - table[k:]).abs().max() < 1e-6
 
 
 @pytest.mark.row(90)
