@@ -78,18 +78,6 @@ class LexicalIndex:
             scores[i, : len(best)], rows[i, : len(best)] = scored[best], candidates[best]
         return scores, rows
 
-    def bounds(self, questions: Sequence[str]) -> Scores:
-        """What no text's score exceeds: the summed idf of a question's words, also of unknown ones, (q,)."""
-        count = len(self.rows)
-        frequencies = np.diff(self._model.scores["indptr"]) if self._model else np.empty(0)
-        bounds = np.zeros(len(questions))
-        for i, tokens in enumerate(_tokenize(questions, return_ids=False) if questions else ()):
-            known = self._model.get_tokens_ids(tokens) if self._model else []
-            found = np.zeros(len(tokens))
-            found[: len(known)] = frequencies[known]
-            bounds[i] = np.log1p((count - found + 0.5) / (found + 0.5)).sum()
-        return bounds
-
     def _scores(self, tokens: list[str]) -> Scores:
         known = self._model.get_tokens_ids(tokens) if self._model else []
         if not known or self._model is None:

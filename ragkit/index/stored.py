@@ -217,10 +217,6 @@ class StoredIndex:
         """As `dense_candidates`, by BM25. Raises RagkitError where the index was built without `lexical`."""
         return self._reader.lexical.search(questions, k, allowed)
 
-    def lexical_bounds(self, questions: Sequence[str]) -> Scores:
-        """The BM25 score that no passage exceeds for each question, (q,); see `LexicalIndex.bounds`."""
-        return self._reader.lexical.bounds(questions)
-
     def _show(self, generation: Generation) -> None:
         self._generation = generation
         self._reader = GenerationReader(generation)

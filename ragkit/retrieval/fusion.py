@@ -1,20 +1,21 @@
 """The default hybrid: dense and lexical scores of one question's candidates put together.
 
 Neither side wins everywhere: words win where passages say what questions say, meaning wins where they put it
-in other words. How far a question's own words are found tells the two apart. With d and l the dense and the
-lexical score of a passage, means and deviations over the best `DEPTH` of each side:
+in other words. Whether the sides agree on a question's candidates tells the two apart: where they do, words
+add little. With d and l the dense and the lexical score of a passage, means and deviations over the best
+`DEPTH` of each side:
 
     z_d = (d - mean_d) / std_d        z_l = (l - mean_l) / std_l
-    c   = the highest l / the highest there could be           coverage, from 0 to 1
-    s   = exp(a_0 + a_1 log c) z_d + exp(b_0 + b_1 log c) z_l
+    r   = Pearson's correlation of d and l over these passages         agreement, from -1 to 1
+    s   = exp(a_0 + a_1 r) z_d + exp(b_0 + b_1 r) z_l
 
-BM25 gives a word its idf at most: the highest l there could be is the sum of idf over the question's words.
 Every candidate is scored by both sides, so that nothing is missing; reciprocal rank fusion knows ranks alone.
-`s` is a log-odds: a and b maximise the likelihood of the relevant passage under the softmax of s over the
-candidates (McFadden's conditional logit), on training splits only. So s can be compared between questions,
-and its softmax read as p(z|x). Standardised scores need no knowledge of the encoder's scale. On convex
-combinations and their normalisation: Bruch, Gai, Ingber, "An Analysis of Fusion Functions for Hybrid
-Retrieval", TOIS 2023.
+`s` is a log-odds: the loss of a set is -log of the relevant passage's share under the softmax of s over the
+candidates (McFadden's conditional logit), and a and b minimise the largest regret over training sets against
+two weights fitted for the set alone (Sagawa et al., "Distributionally Robust Neural Networks", ICLR 2020).
+So s can be compared between questions, and its softmax read as p(z|x). Standardised scores need no knowledge
+of the encoder's scale. On convex combinations and their normalisation: Bruch, Gai, Ingber, "An Analysis of
+Fusion Functions for Hybrid Retrieval", TOIS 2023.
 
 `fusion.json` holds a and b with the sets that they were fitted on; `python -m eval.fusion.fit` writes it.
 """
@@ -34,22 +35,18 @@ Scores = npt.NDArray[np.floating]
 
 DEPTH = 100
 """Candidates of each side, and what means and deviations are taken over."""
-LEAST_COVERAGE = 0.02
-"""Lower coverage counts as this much: log c is finite for a question that shares no word with the corpus."""
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """What one question found: passage rows, ascending, each with its dense and lexical score, all (c,); the
-    up to `DEPTH` highest scores of each side; and the coverage, the highest lexical score as a share of the
-    highest there could be."""
+    """What one question found: passage rows, ascending, each with its dense and lexical score, all (c,); and
+    the up to `DEPTH` highest scores of each side, descending."""
 
     rows: Ids
     dense: Scores
     lexical: Scores
     best_dense: Scores
     best_lexical: Scores
-    coverage: float
 
 
 @dataclass(frozen=True)
@@ -59,17 +56,33 @@ class Fusion:
     dense: tuple[float, float]
     lexical: tuple[float, float]
 
-    def weights(self, coverage: npt.ArrayLike) -> Scores:
-        """The positive weights of z_d and z_l at a coverage, (...) -> (..., 2)."""
-        log_coverage = np.log(np.maximum(np.asarray(coverage, dtype=np.float64), LEAST_COVERAGE))
+    def weights(self, agreement: npt.ArrayLike) -> Scores:
+        """The positive weights of z_d and z_l at an agreement, (...) -> (..., 2)."""
+        r = np.asarray(agreement, dtype=np.float64)
         (a_0, a_1), (b_0, b_1) = self.dense, self.lexical
-        return np.exp(np.stack([a_0 + a_1 * log_coverage, b_0 + b_1 * log_coverage], axis=-1))
+        return np.exp(np.stack([a_0 + a_1 * r, b_0 + b_1 * r], axis=-1))
 
     def fuse(self, candidates: Candidates) -> Scores:
         """The fused score of each candidate, (c,), higher is better."""
-        of_dense, of_lexical = self.weights(candidates.coverage)
+        of_dense, of_lexical = self.weights(agreement(candidates))
         z_dense, z_lexical = standardised(candidates)
         return of_dense * z_dense + of_lexical * z_lexical
+
+
+def agreement(candidates: Candidates) -> float:
+    """r of the passages that are among the best of either side; 0 where a side tells nothing apart."""
+    z = standardised(candidates)
+    best = np.zeros(z.shape[1], dtype=bool)
+    for scores, highest in (
+        (candidates.dense, candidates.best_dense),
+        (candidates.lexical, candidates.best_lexical),
+    ):
+        if len(highest):
+            best |= scores >= highest[-1]
+    z = z[:, best]
+    if not z.size or (z.std(axis=1) < 1e-9).any():
+        return 0.0
+    return float(np.corrcoef(z)[0, 1])
 
 
 def standardised(candidates: Candidates) -> Scores:

@@ -89,8 +89,7 @@ class Index(StoredIndex):
         sides = zip(
             self._dense(vectors, depth, allowed), self._lexical(questions, depth, allowed), strict=True
         )
-        bounds = self.lexical_bounds(questions)
-        for question, vector, bound, (dense, lexical) in zip(questions, vectors, bounds, sides, strict=True):
+        for question, vector, (dense, lexical) in zip(questions, vectors, sides, strict=True):
             rows = np.union1d(dense[1], lexical[1])
             others, wordless = np.setdiff1d(rows, dense[1]), np.setdiff1d(rows, lexical[1])
             yield Candidates(
@@ -99,7 +98,6 @@ class Index(StoredIndex):
                 _scores(rows, lexical, *self._lexical([question], len(wordless), wordless)),
                 dense[0][:DEPTH],
                 lexical[0][:DEPTH],
-                float(lexical[0][0] / bound) if bound > 0 and len(lexical[0]) else 0.0,
             )
 
     def _hits(self, ranking: Ranking) -> list[Hit]:

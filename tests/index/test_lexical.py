@@ -45,18 +45,6 @@ def test_scores_are_those_of_bm25s(index: LexicalIndex) -> None:
         assert (np.diff(rows[0][scores[0] == scores[0, 0]]) > 0).all()  # ties: the lower row first
 
 
-def test_no_score_exceeds_its_bound(index: LexicalIndex) -> None:
-    bounds = index.bounds(QUESTIONS)
-    scores, _ = index.search(QUESTIONS, len(ROWS))
-    assert (scores.max(axis=1) <= bounds + 1e-6).all()
-    # idf = log(1 + (N - n + 1/2) / (n + 1/2)): "dog" is in 10 of 30 texts, the unknown word in none.
-    assert bounds[1] == pytest.approx(np.log1p(20.5 / 10.5))
-    assert bounds[4] == pytest.approx(np.log1p(30.5 / 0.5))
-    assert bounds[2] == bounds[3] == 0
-    assert bounds[5] == pytest.approx(2000 * index.bounds(["cat"])[0])
-    assert index.bounds([]).shape == (0,)
-
-
 def test_filters_come_before_the_best_are_taken(index: LexicalIndex) -> None:
     allowed = ROWS[[1, 3, 4, 7]]
     scores, rows = index.search(QUESTIONS, 6, allowed)

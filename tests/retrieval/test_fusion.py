@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragkit.retrieval.fusion import LEAST_COVERAGE, Candidates, Fusion, default_fusion, standardised
+from ragkit.retrieval.fusion import Candidates, Fusion, agreement, default_fusion, standardised
 
 numbers = st.floats(-50, 50, allow_nan=False).map(lambda x: round(x, 3))
 pairs = st.lists(st.tuples(numbers, numbers), min_size=1, max_size=30)
 
 
-def candidates(dense: list[float], lexical: list[float], coverage: float = 0.4) -> Candidates:
+def candidates(dense: list[float], lexical: list[float]) -> Candidates:
     d, x = np.array(dense, dtype=np.float64), np.array(lexical, dtype=np.float64)
-    return Candidates(np.arange(len(d)), d, x, np.sort(d)[::-1], np.sort(x)[::-1], coverage)
+    return Candidates(np.arange(len(d)), d, x, np.sort(d)[::-1], np.sort(x)[::-1])
 
 
 def test_by_hand() -> None:
@@ -24,19 +24,29 @@ def test_by_hand() -> None:
     np.testing.assert_allclose(fusion.fuse(found), 2 * z - z)
 
 
-def test_the_weights_follow_the_coverage() -> None:
+def test_the_weights_follow_the_agreement() -> None:
     fusion = Fusion(dense=(0.1, -0.6), lexical=(-0.5, 0.4))
-    expected = np.exp([0.1 - 0.6 * np.log(0.3), -0.5 + 0.4 * np.log(0.3)])
+    expected = np.exp([0.1 - 0.6 * 0.3, -0.5 + 0.4 * 0.3])
     np.testing.assert_allclose(fusion.weights(0.3), expected)
-    np.testing.assert_allclose(fusion.weights(np.array([0.3, 1.0])), [expected, np.exp([0.1, -0.5])])
-    np.testing.assert_allclose(fusion.weights(0.0), fusion.weights(LEAST_COVERAGE))
+    np.testing.assert_allclose(fusion.weights(np.array([0.3, 0.0])), [expected, np.exp([0.1, -0.5])])
+    found = candidates([0.9, 0.5, 0.1], [0.0, 4.0, 8.0])
+    of_dense, of_lexical = fusion.weights(-1.0)
+    z_dense, z_lexical = standardised(found)
+    np.testing.assert_allclose(fusion.fuse(found), of_dense * z_dense + of_lexical * z_lexical)
 
 
-def test_words_count_more_where_they_are_found() -> None:
-    weights = default_fusion().weights(np.linspace(0, 1, 50))
-    share = weights[:, 1] / weights.sum(axis=1)
-    assert (np.diff(share) >= 0).all()
-    assert share[0] < 0.5 < share[-1]
+def test_agreement_is_pearson_s_correlation_of_the_best() -> None:
+    dense, lexical = np.array([5.0, 1.0, 3.0, 0.0, -9.0]), np.array([2.0, 6.0, 1.0, 0.0, 40.0])
+    best = Candidates(np.arange(5), dense, lexical, np.array([5.0, 3.0]), np.array([40.0, 6.0]))
+    assert agreement(best) == pytest.approx(np.corrcoef(dense[[0, 1, 2, 4]], lexical[[0, 1, 2, 4]])[0, 1])
+    assert agreement(candidates([3.0, 1.0], [5.0, 2.0])) == pytest.approx(1)
+    assert agreement(candidates([3.0, 1.0], [2.0, 2.0])) == 0
+    assert agreement(candidates([], [])) == 0
+
+
+def test_meaning_weighs_more_where_the_sides_agree() -> None:
+    weights = default_fusion().weights(np.linspace(-1, 1, 50))
+    assert (np.diff(weights[:, 0] / weights.sum(axis=1)) > 0).all()
 
 
 @given(pairs, st.floats(0.01, 100), st.floats(-50, 50))
@@ -69,7 +79,7 @@ def test_a_side_that_tells_nothing_apart_has_no_say(scores: list[float], same: f
 
 def test_standardised_over_the_best_alone() -> None:
     found = Candidates(
-        np.arange(3), np.array([3.0, 1.0, -7.0]), np.zeros(3), np.array([3.0, 1.0]), np.array([0.0, 0.0]), 0.0
+        np.arange(3), np.array([3.0, 1.0, -7.0]), np.zeros(3), np.array([3.0, 1.0]), np.array([0.0, 0.0])
     )
     np.testing.assert_allclose(standardised(found), [[1, -1, -9], [0, 0, 0]])
 

@@ -73,7 +73,6 @@ def test_hybrid_fuses_exact_scores_of_both_sides(index: Index, question: str) ->
         np.array([lexical[name] for name in names]),
         np.array(list(dense.values())[:DEPTH]),
         np.array(list(lexical.values())[:DEPTH]),
-        max(lexical.values()) / index.lexical_bounds([question])[0],
     )
     expected = dict(zip(names, default_fusion().fuse(found), strict=True))
     hits = index.search(question, 20)
