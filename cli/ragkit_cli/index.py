@@ -123,15 +123,16 @@ def info(
     if json:
         print_json(found)
         return
-    splitting = found["splitting"] or {"unit": "by source"}
+    splitting = found["splitting"]
+    engine = " ".join(part for part in (found["factory"], found["search"]) if part)
     seconds = ", ".join(f"{stage} {value:.1f}" for stage, value in found["seconds"].items())
     rows = [
         ("path", str(found["path"])),
         ("generation", f"{found['generation']}, written {found['created']} by ragkit {found['ragkit']}"),
         ("encoder", f"{found['encoder']}, {found['dimension']} dimensions, {found['similarity']}"),
-        ("vectors", f"{found['factory']} {found['search'] or ''}, {found['bytes_a_vector']:.0f} bytes each"),
+        ("vectors", f"{engine}, {found['bytes_a_vector']:.0f} bytes each"),
         ("lexical", "BM25" if found["lexical"] else "none"),
-        ("splitting", " ".join(f"{name} {value}" for name, value in splitting.items())),
+        ("splitting", "{size} {unit}, {overlap} shared".format(**splitting) if splitting else "by source"),
         *((name.replace("_", " "), f"{value:,}") for name, value in found["counts"].items()),
         ("size", f"{megabytes(found['size'])}, cache {megabytes(found['cache_size'])}"),
         ("seconds", seconds),
