@@ -58,7 +58,7 @@ def retrieval(
     modes = [checked_mode(part) for part in mode.split(",")]
     if run is not None and len(modes) > 1:
         raise typer.BadParameter("a run file holds one mode", param_hint="--run")
-    questions = _load(dataset, split, limit)
+    questions = load_limited(dataset, split, limit)
     reports = []
     if Path(index).is_file():
         qrels = {question.id: question.relevant for question in questions.questions}
@@ -126,7 +126,7 @@ def qa(
     from ragkit.evaluation.qa import evaluate_qa
     from ragkit.evaluation.report import qa_table, to_json, write_json, write_records
 
-    questions = _load(dataset, split, limit)
+    questions = load_limited(dataset, split, limit)
     answerer = make_answerer(
         None if index == "gold:" else open_index(index), k=k, mode=mode, reader=reader,
         reader_model=reader_model, generator=generator, method=method, beams=beams,
@@ -168,7 +168,7 @@ def compare(
 
     from ragkit.evaluation.report import compare_values, markdown
 
-    questions = _load(dataset, split, None) if dataset else None
+    questions = load_limited(dataset, split, None) if dataset else None
     sides = [_values(path, questions, measure) for path in (a, b)]
     comparisons, changed = compare_values(sides[0], sides[1], measure)
     if json:
@@ -197,7 +197,7 @@ def compare(
         print(f"  {of_a:.3f} -> {of_b:.3f}  {name}  {texts.get(name, '')}".rstrip())
 
 
-def _load(dataset: str, split: str | None, limit: int | None) -> "QuestionSet":
+def load_limited(dataset: str, split: str | None, limit: int | None) -> "QuestionSet":
     from ragkit.corpus.questions import load_questions
 
     questions = load_questions(dataset, split)

@@ -13,7 +13,19 @@ from typing import Annotated
 import typer
 
 from ragkit.errors import RagkitError
-from ragkit_cli import ask, check, demo, evaluate, index, listing, search, train
+from ragkit_cli import (
+    adopt,
+    ask,
+    check,
+    demo,
+    evaluate,
+    index,
+    listing,
+    mine,
+    search,
+    train,
+    train_dpr,
+)
 from ragkit_cli.console import complain
 
 app = typer.Typer(
@@ -27,7 +39,10 @@ app.add_typer(index.app, name="index", help="Build indexes, change them, look in
 app.command("search")(search.search)
 app.command("ask")(ask.ask)
 app.add_typer(evaluate.app, name="eval", help="Measure retrieval and answers; compare two systems.")
-app.add_typer(train.app, name="train", help="Train an answerer, or a model of a chapter.")
+index.app.command("adopt")(adopt.adopt)
+train.app.command("dpr")(train_dpr.dpr)
+app.command("mine")(mine.mine)
+app.add_typer(train.app, name="train", help="Train an answerer, a retriever, or a model of a chapter.")
 app.command("check")(check.check)
 app.command("list")(listing.list_)
 app.command("demo")(demo.demo)

@@ -21,12 +21,16 @@ WHOLE = "all"
 
 @dataclass(slots=True)
 class Question:
-    """A question; `relevant` grades ids of documents or passages. Without `answers` none is known."""
+    """A question; `relevant` grades ids of documents or passages. Without `answers` none is known.
+
+    `negatives` are ids of passages that look like an answer and are none (DPR's hard negatives).
+    """
 
     id: str
     text: str
     answers: list[str] = field(default_factory=list)
     relevant: dict[str, int] = field(default_factory=dict)
+    negatives: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -179,9 +183,10 @@ def _dpr(path: Path, data: list[Any]) -> QuestionSet:
         if not isinstance(entry, dict):
             raise RagkitError(f"{place}: an object with question and answers is expected")
         relevant = {document.id: 1 for document in _contexts(entry, ("positive_ctxs",), place)}
+        negatives = [document.id for document in _contexts(entry, ("hard_negative_ctxs",), place)]
         answers = _texts(entry.get("answers"), place)
         question_id = str(entry.get("id", number))
-        questions.append(Question(question_id, _field(entry, "question", place), answers, relevant))
+        questions.append(Question(question_id, _field(entry, "question", place), answers, relevant, negatives))
     has_contexts = any(question.relevant for question in questions)
     return QuestionSet(path.name, WHOLE, questions, (lambda: _dpr_documents(path)) if has_contexts else None)
 

@@ -43,15 +43,21 @@ class Passport:
     prompts: dict[str, str] = field(default_factory=dict)
     """What is put before a text: {"question": ..., "passage": ...}."""
     canaries: tuple[tuple[float, ...], ...] = ()
+    questions: str = ""
+    """SHA-256 of the weights of a question tower that was trained for this very passage tower, which stayed
+    as it was: then all sums above are of the passage tower. Empty for any other encoder."""
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 in hexadecimal of all that decides a vector; neither the name nor the canaries enter."""
-        parts = {k: v for k, v in asdict(self).items() if k not in ("name", "canaries")}
+        """SHA-256 in hexadecimal of all that decides a passage's vector; no name, canaries, `questions`."""
+        parts = {k: v for k, v in asdict(self).items() if k not in ("name", "canaries", "questions")}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def disagreement(self, other: Self) -> str | None:
-        """One line that names both encoders and what differs between them; None where they are the same."""
+        """One line that names both encoders and what differs between them; None where they are the same.
+
+        Two that differ only in `questions` are: passages' vectors of the one are those of the other.
+        """
         differs = [
             f"{label} {mine} and {theirs}"
             for label, mine, theirs in (
@@ -71,7 +77,8 @@ class Passport:
         return f"encoder {self.name!r} is not encoder {other.name!r}: they differ in {'; '.join(differs)}"
 
     def _canary_distance(self, other: Self) -> float:
-        mine, theirs = np.array(self.canaries), np.array(other.canaries)
+        first = 0 if self.questions == other.questions else len(CANARY_QUESTIONS)
+        mine, theirs = np.array(self.canaries[first:]), np.array(other.canaries[first:])
         if mine.shape != theirs.shape:
             return float("inf")
         if not mine.size:
@@ -87,11 +94,11 @@ class Passport:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Back from `to_json`. Raises RagkitError where a field is missing or of the wrong type."""
         try:
-            values = {f.name: data[f.name] for f in fields(cls)}
+            values = {f.name: data[f.name] for f in fields(cls) if f.name != "questions"}
             values["dimension"] = int(values["dimension"])
             values["prompts"] = {str(k): str(v) for k, v in values["prompts"].items()}
             values["canaries"] = tuple(tuple(float(x) for x in vector) for vector in values["canaries"])
-            return cls(**values)
+            return cls(**values, questions=str(data.get("questions", "")))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RagkitError(
                 f"the encoder's passport is damaged ({type(error).__name__}: {error}): build the index anew"

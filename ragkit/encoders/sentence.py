@@ -12,6 +12,7 @@ from ragkit.encoders.encoder import Similarity, Vectors
 from ragkit.encoders.hashing import hash_json, hash_tokenizer, hash_weights
 from ragkit.encoders.hub import loading, model_folder
 from ragkit.encoders.passport import CANARY_PASSAGES, CANARY_QUESTIONS, Passport
+from ragkit.encoders.towers import kept_passport, tower
 from ragkit.errors import RagkitError
 
 TOKENS_A_BATCH = 4096
@@ -36,7 +37,7 @@ class SentenceEncoder:
         from sentence_transformers import SentenceTransformer
 
         self.name = name or str(spec)
-        folder = model_folder(spec)
+        self._folder = folder = model_folder(spec)
         with loading(self.name, "an encoder"):
             self.model = SentenceTransformer(
                 str(folder),
@@ -67,7 +68,7 @@ class SentenceEncoder:
         return self._encode(self.model.encode_query, questions)
 
     def encode_passages(self, passages: Sequence[tuple[str, str]]) -> Vectors:
-        texts = [f"{title} {text}".strip() for title, text in passages]
+        texts = [passage_text(title, text) for title, text in passages]
         from ragkit.models.precision import native_precision
 
         with native_precision(self.model.device):
@@ -83,16 +84,22 @@ class SentenceEncoder:
         canaries = np.concatenate(
             [self.encode_questions(CANARY_QUESTIONS), self.encode_passages(CANARY_PASSAGES)]
         )
-        return Passport(
+        kept = kept_passport(self._folder)
+        model = self.model if kept is None else tower(self.model, "document")
+        own = Passport(
             name=self.name,
             dimension=self.dimension,
             similarity=self.similarity,
-            weights=hash_weights(self.model),
-            tokenizer=hash_tokenizer(self.tokenizer, self.model.max_seq_length),
-            pooling=hash_json([describe(module) for module in self.model] + [self.model.truncate_dim]),
+            weights=hash_weights(model),
+            tokenizer=hash_tokenizer(model[0].tokenizer, getattr(model[0], "max_seq_length", None)),
+            pooling=hash_json([describe(module) for module in model] + [self.model.truncate_dim]),
             prompts={"question": prompts.get("query", ""), "passage": passage_prompt},
             canaries=tuple(tuple(round(float(x), 6) for x in vector) for vector in canaries),
+            questions="" if kept is None else hash_weights(tower(self.model, "query")),
         )
+        if kept is not None and (difference := own.disagreement(kept)):
+            raise RagkitError(f"{self.name} was changed since its questions were trained: {difference}")
+        return own
 
     def _encode(self, encode: Callable[..., Any], texts: Sequence[str]) -> Vectors:
         if not texts:
@@ -122,6 +129,11 @@ class SentenceEncoder:
             )
             return [len(ids) for ids in tokens["input_ids"]]
         return [min(1 + len(text) // 4, limit or len(text) + 1) for text in texts]
+
+
+def passage_text(title: str, text: str) -> str:
+    """What a passage is to the model."""
+    return f"{title} {text}".strip()
 
 
 def describe(module: Any) -> Any:

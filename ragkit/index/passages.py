@@ -111,6 +111,15 @@ class PassageStore:
         ids = self.documents.column("id").to_pylist()
         return {ids[row]: int(row) for row in np.flatnonzero(self.live_documents)}
 
+    def rows_by_id(self) -> dict[str, list[int]]:
+        """The live rows of each document, and of each passage by its own id, ascending."""
+        passages, documents = self.rows.column("id").to_pylist(), self.documents.column("id").to_pylist()
+        rows: dict[str, list[int]] = {}
+        for row in self.live_rows.tolist():
+            for name in {passages[row], documents[self.document_of[row]]}:
+                rows.setdefault(name, []).append(row)
+        return rows
+
     def encoder_inputs(self, rows: Ids) -> list[tuple[str, str]]:
         """(title, text) of passages, what `Encoder.encode_passages` takes."""
         pairs = []

@@ -193,6 +193,10 @@ class StoredIndex:
         """Of the documents that are there, deleted ones left aside."""
         return set(self._reader.store.document_rows())
 
+    def rows_by_id(self) -> dict[str, list[int]]:
+        """The rows of each document, and of each passage by its own id."""
+        return self._reader.store.rows_by_id()
+
     def texts(self) -> Iterator[str]:
         """Title and text of each passage, one after the other."""
         return self._reader.store.texts()

@@ -103,7 +103,8 @@ def test_dpr_json(tmp_path: Path) -> None:
     path = tmp_path / "nq.json"
     path.write_text(json.dumps([entry, entry]))
     loaded = load_questions(path)
-    assert loaded.questions[0] == Question("1", "q?", ["a"], {"17": 1})
+    (wrong,) = loaded.questions[0].negatives
+    assert loaded.questions[0] == Question("1", "q?", ["a"], {"17": 1}, [wrong])
     assert loaded.documents is not None
     assert [(document.text, document.title) for document in loaded.documents()] == [("yes", "T"), ("no", "T")]
 

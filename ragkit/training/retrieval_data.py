@@ -1,0 +1,161 @@
+"""Questions with passages that answer them and passages that only look like it: data of a retriever."""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ragkit.corpus.questions import load_questions
+from ragkit.errors import RagkitError
+
+CHUNK = 32
+"""Batches' worth of rows that are sorted by length together."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalExample:
+    """A question; its passages are positions in the set's `passages`."""
+
+    question: str
+    positives: tuple[int, ...]
+    negatives: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class RetrievalSet:
+    """The questions and the passages, (title, text) each, of one file or folder."""
+
+    name: str
+    passages: list[tuple[str, str]]
+    examples: list[RetrievalExample]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One question of a batch, as it is shown in one epoch: positions as in `RetrievalExample`."""
+
+    question: str
+    positive: int
+    negatives: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of one set."""
+
+    data: RetrievalSet
+    rows: list[Row]
+
+
+def read_retrieval_set(path: str | Path, split: str | None = None) -> RetrievalSet:
+    """DPR's JSON (with its hard negatives), SQuAD JSON, or a split of a BEIR folder, by default `train`.
+
+    Questions without a relevant passage are left out.
+
+    Raises:
+        RagkitError: if it cannot be read, lacks the split, or no question of it names one of its passages.
+    """
+    folder = Path(path).is_dir()
+    asked = load_questions(path, (split or "train") if folder else None)
+    if asked.documents is None:
+        raise RagkitError(
+            f"{path}: no passages to learn from; mine some from an index: ragkit mine INDEX {path} --out FILE"
+        )
+    passages: list[tuple[str, str]] = []
+    at: dict[str, int] = {}
+    for document in asked.documents():
+        at[document.id] = len(passages)
+        passages.append((document.title, document.text))
+    examples = []
+    for question in asked.questions:
+        relevant = [at[name] for name, grade in question.relevant.items() if grade > 0 and name in at]
+        others = [at[name] for name in question.negatives if name in at and at[name] not in relevant]
+        if relevant and question.text.strip():
+            examples.append(RetrievalExample(question.text.strip(), tuple(relevant), tuple(others)))
+    if not examples:
+        raise RagkitError(f"{path}: none of its {len(asked.questions)} questions names a passage of it")
+    return RetrievalSet(asked.name, passages, examples)
+
+
+def split_held_out(data: RetrievalSet, count: int) -> tuple[RetrievalSet, RetrievalSet]:
+    """(training, held out): about `count` questions, at most a tenth of all, in whole articles.
+
+    Questions belong together whose first passage has the same title, or is the same. Hashes decide which
+    are held out, so one file always gives one split. Of a set of one article the last questions are.
+    """
+    wanted = min(count, len(data.examples) // 10)
+    groups: dict[str, list[RetrievalExample]] = {}
+    for example in data.examples:
+        title, text = data.passages[example.positives[0]]
+        groups.setdefault(title or text, []).append(example)
+    held: list[RetrievalExample] = []
+    for name in sorted(groups, key=lambda name: hashlib.sha256(name.encode()).digest()):
+        if len(held) < wanted and len(held) + len(groups[name]) <= 2 * wanted:
+            held += groups[name]
+    held = held[:wanted] if held else data.examples[len(data.examples) - wanted :]
+    chosen = {id(example) for example in held}
+    rest = [example for example in data.examples if id(example) not in chosen]
+    return RetrievalSet(data.name, data.passages, rest), RetrievalSet(data.name, data.passages, held)
+
+
+def plan_epoch(
+    data: RetrievalSet, size: int, negatives: int, rng: np.random.Generator, fill: bool = False
+) -> list[Batch]:
+    """An epoch's batches of `size` questions each, in the order of training.
+
+    In-batch negatives are sound: no passage of a batch answers another of its questions. Passages of a
+    batch are alike in length. A question with several positives shows one, drawn anew each epoch, and so
+    are its `negatives`; where it has too few, passages of the set drawn at random stand in. A set without
+    any hard negative shows none, unless `fill`. Left out are batches less than half full at the end, and
+    questions that every passage answers.
+    """
+    examples = [example for example in data.examples if len(example.positives) < len(data.passages)]
+    any_mined = any(example.negatives for example in examples)
+    wanted = min(negatives if any_mined or fill else 0, len(data.passages) - 1)
+    rows = [_draw(data, example, wanted, rng) for example in examples]
+    lengths = [len(data.passages[row.positive][1]) for row in rows]
+    order = rng.permutation(len(rows))
+    full: list[_Open] = []
+    begun: list[_Open] = []
+    for at in range(0, len(order), CHUNK * size):
+        for i in sorted(order[at : at + CHUNK * size].tolist(), key=lengths.__getitem__):
+            relevant = set(examples[i].positives)
+            batch = next((batch for batch in begun if batch.takes(rows[i], relevant)), None)
+            if batch is None:
+                begun.append(batch := _Open())
+            batch.add(rows[i], relevant)
+            if len(batch.rows) == size:
+                full.append(batch)
+                begun.remove(batch)
+    kept = full + [batch for batch in begun if 2 * len(batch.rows) > size]
+    kept = kept or begun
+    return [Batch(data, kept[i].rows) for i in rng.permutation(len(kept)).tolist()]
+
+
+def _draw(data: RetrievalSet, example: RetrievalExample, wanted: int, rng: np.random.Generator) -> Row:
+    positive = example.positives[int(rng.integers(len(example.positives)))]
+    count = min(wanted, len(example.negatives))
+    chosen = [example.negatives[i] for i in rng.permutation(len(example.negatives))[:count].tolist()]
+    while len(chosen) < wanted:
+        other = int(rng.integers(len(data.passages)))
+        if other not in example.positives:
+            chosen.append(other)
+    return Row(example.question, positive, tuple(chosen))
+
+
+@dataclass(slots=True)
+class _Open:
+    """A batch that is being filled."""
+
+    rows: list[Row] = field(default_factory=list)
+    shown: set[int] = field(default_factory=set)
+    relevant: set[int] = field(default_factory=set)
+
+    def takes(self, row: Row, relevant: set[int]) -> bool:
+        return self.relevant.isdisjoint((row.positive, *row.negatives)) and self.shown.isdisjoint(relevant)
+
+    def add(self, row: Row, relevant: set[int]) -> None:
+        self.rows.append(row)
+        self.shown.update((row.positive, *row.negatives))
+        self.relevant |= relevant
