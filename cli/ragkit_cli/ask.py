@@ -9,7 +9,18 @@ import typer
 
 from ragkit.errors import RagkitError
 from ragkit_cli.console import escape, note, out, print_json
-from ragkit_cli.options import Filter, Json, K, ModeOption, checked_mode, index_and_question, open_index
+from ragkit_cli.options import (
+    Filter,
+    Json,
+    K,
+    ModeOption,
+    Rerank,
+    RerankDepth,
+    RerankerModel,
+    checked_mode,
+    index_and_question,
+    open_searched,
+)
 from ragkit_cli.search import excerpt, passage_json, where
 
 if TYPE_CHECKING:
@@ -49,6 +60,9 @@ def ask(
     k: K = 5,
     mode: ModeOption = "hybrid",
     filter: Filter = None,
+    rerank: Rerank = None,
+    reranker: RerankerModel = None,
+    rerank_depth: RerankDepth = None,
     reader: Reader = False,
     reader_model: ReaderModel = None,
     generator: Generator = None,
@@ -65,8 +79,8 @@ def ask(
     name, question = index_and_question(arguments)
     questions = _questions(question)
     answerer = make_answerer(
-        open_index(name), k=k, mode=mode, reader=reader, reader_model=reader_model, generator=generator,
-        method=method, beams=beams, temperature=temperature,
+        open_searched(name, rerank, reranker, rerank_depth), k=k, mode=mode, reader=reader,
+        reader_model=reader_model, generator=generator, method=method, beams=beams, temperature=temperature,
     )  # fmt: skip
     answers = answerer.ask_batch(questions, why=why, filter=filter)
     if json:

@@ -8,7 +8,17 @@ import typer
 from ragkit.errors import RagkitError
 from ragkit_cli.ask import Beams, Generator, Method, Reader, ReaderModel, Temperature, make_answerer
 from ragkit_cli.console import Stages, note, print_json, progress
-from ragkit_cli.options import Filter, Json, K, checked_mode, numbers, open_index
+from ragkit_cli.options import (
+    Filter,
+    Json,
+    K,
+    Rerank,
+    RerankDepth,
+    RerankerModel,
+    checked_mode,
+    numbers,
+    open_searched,
+)
 
 if TYPE_CHECKING:
     from ragkit.corpus.questions import QuestionSet
@@ -40,6 +50,9 @@ def retrieval(
     ] = "hybrid",
     split: Split = None,
     filter: Filter = None,
+    rerank: Rerank = None,
+    reranker: RerankerModel = None,
+    rerank_depth: RerankDepth = None,
     drop_self: Annotated[
         bool,
         typer.Option("--drop-self", help="Remove a hit with the question's own id (BEIR's ArguAna, Quora)."),
@@ -72,7 +85,7 @@ def retrieval(
         )
         reports.append(found)
     else:
-        opened = open_index(index)
+        opened = open_searched(index, rerank, reranker, rerank_depth)
         for part in modes:
             with progress() as bars:
                 found = evaluate_retrieval(
@@ -108,6 +121,9 @@ def qa(
     mode: Annotated[str, typer.Option("--mode", help="hybrid, dense or lexical.")] = "hybrid",
     split: Split = None,
     filter: Filter = None,
+    rerank: Rerank = None,
+    reranker: RerankerModel = None,
+    rerank_depth: RerankDepth = None,
     reader: Reader = False,
     reader_model: ReaderModel = None,
     generator: Generator = None,
@@ -127,8 +143,9 @@ def qa(
     from ragkit.evaluation.report import qa_table, to_json, write_json, write_records
 
     questions = load_limited(dataset, split, limit)
+    opened = None if index == "gold:" else open_searched(index, rerank, reranker, rerank_depth)
     answerer = make_answerer(
-        None if index == "gold:" else open_index(index), k=k, mode=mode, reader=reader,
+        opened, k=k, mode=mode, reader=reader,
         reader_model=reader_model, generator=generator, method=method, beams=beams,
         temperature=temperature, allow_empty=allow_empty,
     )  # fmt: skip

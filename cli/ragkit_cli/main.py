@@ -25,6 +25,7 @@ from ragkit_cli import (
     search,
     train,
     train_dpr,
+    train_rerank,
 )
 from ragkit_cli.console import complain
 
@@ -41,6 +42,7 @@ app.command("ask")(ask.ask)
 app.add_typer(evaluate.app, name="eval", help="Measure retrieval and answers; compare two systems.")
 index.app.command("adopt")(adopt.adopt)
 train.app.command("dpr")(train_dpr.dpr)
+train.app.command("rerank")(train_rerank.rerank)
 app.command("mine")(mine.mine)
 app.add_typer(train.app, name="train", help="Train an answerer, a retriever, or a model of a chapter.")
 app.command("check")(check.check)

@@ -21,6 +21,22 @@ Filter = Annotated[
     ),
 ]
 ModeOption = Annotated[str, typer.Option("--mode", help="hybrid, dense or lexical.")]
+Rerank = Annotated[
+    bool | None,
+    typer.Option(
+        "--rerank/--no-rerank",
+        help="Read the best passages again, question and passage together.",
+        show_default="no-rerank",
+    ),
+]
+RerankerModel = Annotated[
+    str | None,
+    typer.Option("--reranker", help="packaged, a folder, or a hub id; implies --rerank."),
+]
+RerankDepth = Annotated[
+    int | None,
+    typer.Option("--rerank-depth", min=1, help="Passages read again; implies --rerank.", show_default="30"),
+]
 K = Annotated[int, typer.Option("-k", help="Passages a question.")]
 IndexArgument = Annotated[
     str, typer.Argument(metavar="INDEX", help="Path of an index, or its name in indexes/.")
@@ -32,6 +48,19 @@ def open_index(name: str | None) -> "Index":
     from ragkit.retrieval.index import Index
 
     return Index.open(index_path(name))
+
+
+def open_searched(name: str | None, rerank: bool | None, reranker: str | None, depth: int | None) -> "Index":
+    """As `open_index`, with the reranker that the options ask for."""
+    index = open_index(name)
+    implied = reranker is not None or depth is not None
+    if rerank is False and implied:
+        raise typer.BadParameter("goes not with --reranker or --rerank-depth", param_hint="--no-rerank")
+    if rerank or implied:
+        from ragkit.retrieval.reranking import DEPTH, PACKAGED, load_reranker
+
+        index.reranker = load_reranker(reranker or PACKAGED, depth or DEPTH)
+    return index
 
 
 def index_path(name: str | None) -> Path:

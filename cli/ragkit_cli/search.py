@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ragkit_cli.console import escape, out, print_json
-from ragkit_cli.options import Filter, Json, K, ModeOption, checked_mode, index_and_question, open_index
+from ragkit_cli.options import (
+    Filter,
+    Json,
+    K,
+    ModeOption,
+    Rerank,
+    RerankDepth,
+    RerankerModel,
+    checked_mode,
+    index_and_question,
+    open_searched,
+)
 
 if TYPE_CHECKING:
     from ragkit.corpus.document import Passage
@@ -24,6 +35,9 @@ def search(
     k: K = 5,
     mode: ModeOption = "hybrid",
     filter: Filter = None,
+    rerank: Rerank = None,
+    reranker: RerankerModel = None,
+    rerank_depth: RerankDepth = None,
     json: Json = False,
 ) -> None:
     """Find the passages that fit a question best.
@@ -31,7 +45,8 @@ def search(
     Example: ragkit search indexes/demo "how do I continue an outer loop?" -k 3
     """
     name, question = index_and_question(arguments)
-    hits = open_index(name).search(question, k, mode=checked_mode(mode), filter=filter)
+    index = open_searched(name, rerank, reranker, rerank_depth)
+    hits = index.search(question, k, mode=checked_mode(mode), filter=filter)
     if json:
         print_json({"question": question, "hits": [hit_json(hit) for hit in hits]})
         return

@@ -4,7 +4,7 @@
 
 The likelihood of the relevant passages among the five that the search returns is maximised, over the
 questions that have one there, each set with the same weight. Prints the optimum of all sets and of each one;
-the defaults in ragkit/generation/answerer.py are the former, rounded. Writes eval/results/temperature.md.
+the defaults in ragkit/retrieval/temperature.py are the former, rounded. Writes eval/results/temperature.md.
 """
 
 import argparse
@@ -17,9 +17,9 @@ from scipy.special import log_softmax, logsumexp
 
 from eval.retrieval.sets import SUITES, Suite, index_of, questions_of, vectors_of
 from ragkit.encoders.encoder import Vectors
-from ragkit.generation.answerer import TEMPERATURES
 from ragkit.retrieval.fusion import default_fusion
 from ragkit.retrieval.index import Index
+from ragkit.retrieval.temperature import TEMPERATURES
 
 Array = npt.NDArray[np.float64]
 K = 5

@@ -101,8 +101,12 @@ def evaluate_retrieval(
         if on_questions is not None:
             on_questions(at + len(batch), len(asked))
     seconds = time.perf_counter() - began
-    report = evaluate(run, qrels, ks, name=mode, dataset=questions.name, split=questions.split)
+    reranker = index.reranker
+    name = mode if reranker is None else f"{mode}-reranked"
+    report = evaluate(run, qrels, ks, name=name, dataset=questions.name, split=questions.split)
     report.config = {"mode": mode, "filter": filter, "drop_self": drop_self, "index": str(index.path)}
+    if reranker is not None:
+        report.config |= {"reranker": reranker.name, "reranker_depth": reranker.depth}
     report.costs = _costs(index, asked, len(asked) / seconds, max(ks), mode, filter)
     return report
 

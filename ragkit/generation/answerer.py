@@ -9,16 +9,10 @@ from typing import TYPE_CHECKING, Any
 from ragkit.errors import RagkitError
 from ragkit.generation.answer import Answer
 from ragkit.retrieval.hit import Hit
+from ragkit.retrieval.temperature import TEMPERATURES
 
 if TYPE_CHECKING:
     from ragkit.retrieval.index import Index, Mode
-
-TEMPERATURES = {"hybrid": 1.0, "dense": 0.04, "lexical": 1.0}
-"""Default temperature of p(z|x) = softmax(score / temperature) by search mode: each has a scale of its own.
-
-Those of highest likelihood on training splits, rounded: `python -m eval.fusion.temperature` fits them. The
-fused score is a log-odds by construction (see `ragkit.retrieval.fusion`); "dense" is for cosines.
-"""
 
 
 class Answerer(ABC):
@@ -53,7 +47,9 @@ class Answerer(ABC):
     @property
     def config(self) -> dict[str, Any]:
         """What the answers depend on besides index and weights, as JSON values."""
-        return {"k": self.k, "temperature": self.temperature, "mode": self.mode}
+        reranker = None if self.index is None else self.index.reranker
+        named = {} if reranker is None else {"reranker": reranker.name, "reranker_depth": reranker.depth}
+        return {"k": self.k, "temperature": self.temperature, "mode": self.mode, **named}
 
     def ask(self, question: str, *, why: bool = False, filter: str | None = None) -> Answer:
         """Answers one question: see `ask_batch`."""

@@ -1,7 +1,7 @@
 """Questions to hits: an index on disk that answers searches."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from ragkit.index.stored import StoredIndex
 from ragkit.index.vector_index import Ids
 from ragkit.retrieval.fusion import DEPTH, Candidates, Scores, default_fusion
 from ragkit.retrieval.hit import Hit
+
+if TYPE_CHECKING:
+    from ragkit.retrieval.reranking import Reranker
 
 Mode = Literal["hybrid", "dense", "lexical"]
 Ranking = tuple[Scores, Ids]
@@ -25,6 +28,9 @@ class Index(StoredIndex):
     ...     print(hit.rank, hit.score, hit.passage.id)
     """
 
+    reranker: "Reranker | None" = None
+    """Set it (`reranking.load_reranker`), and the best passages of every search are read again."""
+
     def search(
         self, question: str, k: int = 5, *, mode: Mode = "hybrid", filter: str | None = None
     ) -> list[Hit]:
@@ -38,7 +44,8 @@ class Index(StoredIndex):
 
         `filter` is an expression over the documents' metadata (`'lang == "en" and year >= 2020'`), exact in
         every mode. Scores are those of the mode: the encoder's similarity, BM25, or the fused log-odds of
-        `fusion`. An encoder cuts a question at its limit; for BM25 all its words count.
+        `fusion`, and what a `reranker` adds stays on that scale. An encoder cuts a question at its limit; for
+        BM25 all its words count.
 
         Raises RagkitError for an empty question, k below 1, an unknown mode, a filter that cannot be
         understood, and a lexical or hybrid search of an index without its lexical part.
@@ -54,15 +61,19 @@ class Index(StoredIndex):
         if not questions:
             return []
         allowed = self.allowed(filter)
+        depth = k if self.reranker is None else max(k, self.reranker.depth)
         if mode == "lexical":
-            rankings = self._lexical(questions, k, allowed)
+            rankings = self._lexical(questions, depth, allowed)
         else:
             vectors = self.encoder.encode_questions(questions)
             if mode == "dense":
-                rankings = self._dense(vectors, k, allowed)
+                rankings = self._dense(vectors, depth, allowed)
             else:
                 fuse = default_fusion().fuse
-                rankings = [_best(c, fuse(c), k) for c in self._candidates(questions, vectors, k, allowed)]
+                found = self._candidates(questions, vectors, depth, allowed)
+                rankings = [_best(candidates, fuse(candidates), depth) for candidates in found]
+        if self.reranker is not None:
+            rankings = self._reranked(self.reranker, questions, rankings, mode, k)
         return [self._hits(ranking) for ranking in rankings]
 
     def candidates(
@@ -99,6 +110,17 @@ class Index(StoredIndex):
                 dense[0][:DEPTH],
                 lexical[0][:DEPTH],
             )
+
+    def _reranked(
+        self, reranker: "Reranker", questions: Sequence[str], rankings: list[Ranking], mode: Mode, k: int
+    ) -> list[Ranking]:
+        logits = reranker.logits(questions, [self.passages(rows[: reranker.depth]) for _, rows in rankings])
+        reranked = []
+        for (scores, rows), of_question in zip(rankings, logits, strict=True):
+            scores = reranker.rescore(mode, scores, of_question)
+            order = np.argsort(-scores, kind="stable")[:k]
+            reranked.append((scores[order], rows[order]))
+        return reranked
 
     def _hits(self, ranking: Ranking) -> list[Hit]:
         scores, rows = ranking

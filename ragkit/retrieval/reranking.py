@@ -15,6 +15,7 @@ below all of them, and the order of the unread is retrieval's.
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,9 +128,9 @@ def _weights(folder: Path) -> dict[str, Weights]:
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))["weights"]
-        found = {mode: Weights(*map(float, content[mode])) for mode in content}
-        if not all(w.retrieved > 0 and w.reranked > 0 for w in found.values()):
+        found = {mode: Weights(float(a), float(w)) for mode, (a, w) in content.items()}
+        if not all(0 < value < math.inf for w in found.values() for value in (w.retrieved, w.reranked)):
             raise ValueError("a weight that is not above 0")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RagkitError(f"{path} does not hold weights by search mode: {error}") from error
     return found

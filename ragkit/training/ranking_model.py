@@ -31,8 +31,8 @@ def build_cross_encoder(folder: str | Path, max_tokens: int, frozen_layers: int 
     Raises:
         RagkitError: if there is no such model, or nothing can be built on it.
     """
-    model, tokenizer = _classifier(folder)
-    with TemporaryDirectory() as start, _quiet():
+    with TemporaryDirectory() as start, without_bars():
+        model, tokenizer = _classifier(folder)
         model.save_pretrained(start)
         tokenizer.save_pretrained(start)
         cross = CrossEncoder(start, max_length=max_tokens, activation_fn=nn.Identity(), local_files_only=True)
@@ -95,7 +95,8 @@ class HalfPrecisionScores(HalfPrecision):
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def without_bars() -> Iterator[None]:
+    """Keeps transformers' progress bars away."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()

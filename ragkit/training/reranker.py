@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from datasets import Dataset
 from sentence_transformers import CrossEncoder, CrossEncoderTrainer, CrossEncoderTrainingArguments
@@ -23,6 +24,7 @@ from transformers import PrinterCallback
 
 from ragkit.errors import RagkitError
 from ragkit.evaluation.metrics import evaluate_run
+from ragkit.evaluation.runs import Qrels, Run
 from ragkit.generation.loading import WEIGHTS
 from ragkit.models.precision import computes_bf16
 from ragkit.retrieval.pair_scores import PairScorer
@@ -36,7 +38,7 @@ from ragkit.training.ranking_data import (
     read_ranking_set,
 )
 from ragkit.training.ranking_losses import LossName, columns, ranking_loss
-from ragkit.training.ranking_model import HalfPrecisionScores, build_cross_encoder
+from ragkit.training.ranking_model import HalfPrecisionScores, build_cross_encoder, without_bars
 from ragkit.training.reader import packaged_encoder
 from ragkit.training.recipe import OnEvent, TrainingResult
 from ragkit.training.retrieval_data import RetrievalSet, split_held_out
@@ -107,10 +109,12 @@ def train_reranker(
     folder = STARTS[settings.model]() if settings.model in STARTS else settings.model
     cross = build_cross_encoder(folder, settings.max_tokens, settings.frozen_layers)
     batches = Batches([learnt for learnt, _ in parts], settings)
-    held = HeldOut([held for _, held in parts], cross, settings.max_tokens)
+    scorer = PairScorer(cross.model, cross.tokenizer, settings.max_tokens)
+    held = HeldOut([held for _, held in parts], scorer)
     scores = _train(cross, batches, held, out, settings, on_event)
     cross.model.set_attn_implementation("eager")
-    save_model(out / "model", cross.model, cross.tokenizer)
+    with without_bars():
+        save_model(out / "model", cross.model, cross.tokenizer)
     epochs = batches.total / batches.per_epoch
     return TrainingResult(out / "model", batches.total, epochs, scores, False)
 
@@ -156,27 +160,31 @@ class Batches:
 class HeldOut:
     """Questions never trained on, with all their passages."""
 
-    def __init__(self, sets: Sequence[RetrievalSet], cross: CrossEncoder, max_tokens: int) -> None:
+    def __init__(self, sets: Sequence[RetrievalSet], scorer: PairScorer) -> None:
         self._lists = [
             RankedList(data, example.question, (*example.positives, *example.negatives))
             for data in sets
             for example in data.examples
         ]
         self._relevant = [len(example.positives) for data in sets for example in data.examples]
-        self._cross, self._max_tokens = cross, max_tokens
+        self._scorer = scorer
 
     def scores(self) -> dict[str, float]:
-        """Mean nDCG@10 and RR@10 of the passages by their logits; nothing where nothing is held out."""
+        """Means of `values`; nothing where nothing is held out."""
+        return {name: float(column.mean()) for name, column in self.values().items()}
+
+    def values(self) -> dict[str, npt.NDArray[np.float64]]:
+        """nDCG@10 and RR@10 of each question's passages by their logits, (questions,) each."""
         if not self._lists:
             return {}
-        scorer = PairScorer(self._cross.model, self._cross.tokenizer, self._max_tokens)
-        logits = scorer.logits([(one.question, text) for one in self._lists for text in one.texts])
+        logits = self._scorer.logits([(one.question, text) for one in self._lists for text in one.texts])
         ends = np.cumsum([len(one.passages) for one in self._lists])
-        run, qrels = {}, {}
+        run: Run = {}
+        qrels: Qrels = {}
         for at, of_list in enumerate(np.split(logits, ends[:-1])):
             run[str(at)] = {str(i): float(score) for i, score in enumerate(of_list)}
             qrels[str(at)] = {str(i): 1 for i in range(self._relevant[at])}
-        return {name: float(v.mean()) for name, v in evaluate_run(run, qrels, MEASURES).items()}
+        return evaluate_run(run, qrels, MEASURES)
 
 
 def _train(

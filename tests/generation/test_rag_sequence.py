@@ -375,6 +375,8 @@ def test_questions_that_cannot_be_answered_are_refused(tiny, hits):
 
 def test_ask_searches_the_index(tiny, hits):
     class Index:
+        reranker = None
+
         def search_batch(self, questions, k, *, mode, filter):
             self.call = (list(questions), k, mode, filter)
             return [hits(TEXTS[:k]) for _ in questions]
