@@ -58,7 +58,8 @@ def index_of(suite: Suite, data: Path, indexes: Path) -> Index:
 def vectors_of(index: Index, questions: list[Question], kept: Path) -> npt.NDArray[np.float32]:
     """The questions' vectors, (q, d), kept in the file `kept` for the next run."""
     texts = [question.text for question in questions]
-    fingerprint = index.encoder.passport().fingerprint
+    passport = index.encoder.passport()
+    fingerprint = passport.fingerprint + passport.questions
     if kept.is_file():
         stored = np.load(kept)
         if str(stored["encoder"]) == fingerprint and list(stored["texts"]) == texts:

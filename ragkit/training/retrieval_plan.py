@@ -85,6 +85,8 @@ class Batches:
         """Of what must be the same for a run to go on."""
         digest = hashlib.sha256()
         for data in self._sets:
+            for title, text in data.passages:
+                digest.update(f"{title}\n{text}\n".encode())
             for example in data.examples:
                 digest.update(f"{example.question}\n{example.positives}{example.negatives}\n".encode())
         settings = {f.name: getattr(self._settings, f.name) for f in fields(self._settings)}

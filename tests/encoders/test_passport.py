@@ -54,6 +54,24 @@ def test_other_vectors_are_a_difference() -> None:
     assert PASSPORT.disagreement(dataclasses.replace(PASSPORT, canaries=((1.0, 0.0),)))
 
 
+def test_another_question_tower_of_the_same_passages_serves_the_same_vectors() -> None:
+    questions, passages = ((1.0, 0.0), (0.0, 1.0)), ((0.6, 0.8), (0.8, 0.6))
+    start = dataclasses.replace(PASSPORT, canaries=questions + passages)
+    tuned = dataclasses.replace(start, questions="e" * 64, canaries=questions[::-1] + passages)
+    assert start.fingerprint == tuned.fingerprint
+    assert start.disagreement(tuned) is None and tuned.disagreement(start) is None
+    moved = dataclasses.replace(tuned, canaries=questions + passages[::-1])
+    assert "relative distance" in (moved.disagreement(start) or "")
+    # What changed nothing but the questions' vectors without saying so is another encoder.
+    assert dataclasses.replace(tuned, questions="").disagreement(start)
+
+
+def test_a_passport_from_before_question_towers_is_read() -> None:
+    data = PASSPORT.to_json()
+    del data["questions"]
+    assert Passport.from_json(data) == PASSPORT
+
+
 def test_the_name_is_not_the_identity() -> None:
     moved = dataclasses.replace(PASSPORT, name="moved")
     assert PASSPORT.disagreement(moved) is None and PASSPORT.fingerprint == moved.fingerprint
