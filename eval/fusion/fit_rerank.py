@@ -139,8 +139,9 @@ def main() -> None:
     fitted_on = {
         f"{one['hybrid'].suite.name} {one['hybrid'].suite.tuning}": len(one["hybrid"].z) for one in sets
     }
-    content = json.dumps({"weights": weights, "questions": fitted_on}, indent=1) + "\n"
-    (options.reranker / WEIGHTS_FILE).write_text(content, encoding="utf-8")
+    fields = {"weights": weights, "questions": fitted_on}
+    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in fields.items())
+    (options.reranker / WEIGHTS_FILE).write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
     table = _table(sets)
     TABLE.write_text(
         "# The weights of the reranker, on questions that it was not trained on\n\n"

@@ -26,6 +26,7 @@ ABOVE_THE_BETTER_SIDE = {"medquad": 0.03, "squad": 0.03}
 
 
 def measure(suite: Suite, options: argparse.Namespace) -> dict[str, Any]:
+    reranker = load_reranker(options.reranker, options.depth)
     index = index_of(suite, options.data, options.indexes)
     questions = questions_of(suite, suite.test, options.data, options.sample)
     qrels = {question.id: question.relevant for question in questions}
@@ -33,7 +34,7 @@ def measure(suite: Suite, options: argparse.Namespace) -> dict[str, Any]:
     runs, rates = {}, {}
     for mode in modes:
         runs[mode], rates[mode] = search(index, questions, mode)  # type: ignore[arg-type]
-    index.reranker = load_reranker(options.reranker, options.depth)
+    index.reranker = reranker
     runs["reranked"], rates["reranked"] = search(index, questions, "hybrid")
     values = {name: evaluate_run(run, qrels, MEASURES) for name, run in runs.items()}
     sides = [values[mode]["nDCG@10"].mean() for mode in modes if mode != "hybrid"]

@@ -42,7 +42,7 @@ Scores = npt.NDArray[np.floating]
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """a and w, both above 0."""
+    """a and w, neither below 0."""
 
     retrieved: float = 1.0
     reranked: float = 1.0
@@ -129,8 +129,8 @@ def _weights(folder: Path) -> dict[str, Weights]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))["weights"]
         found = {mode: Weights(float(a), float(w)) for mode, (a, w) in content.items()}
-        if not all(0 < value < math.inf for w in found.values() for value in (w.retrieved, w.reranked)):
-            raise ValueError("a weight that is not above 0")
+        if not all(0 <= value < math.inf for w in found.values() for value in (w.retrieved, w.reranked)):
+            raise ValueError("a weight below 0")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RagkitError(f"{path} does not hold weights by search mode: {error}") from error
     return found
