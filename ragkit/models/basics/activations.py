@@ -21,9 +21,8 @@ def relu(z: Tensor) -> Tensor:
 
 
 def sigmoid(z: Tensor) -> Tensor:
-    # e^-|z| never overflows: 1/(1+e^-z) for z >= 0, e^z/(1+e^z) below.
-    small = torch.exp(-z.abs())
-    return torch.where(z >= 0, 1.0, small) / (1 + small)
+    # e^-z overflows far below 0, log(1 + e^-z) does not.
+    return torch.exp(-torch.logaddexp(torch.zeros_like(z), -z))
 
 
 def tanh(z: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ragkit.errors import RagkitError
 from ragkit.models.basics.activations import activation
+from ragkit.models.basics.initialisation import he
 
 
 class Mlp(nn.Module):
@@ -25,10 +26,12 @@ class Mlp(nn.Module):
                 f"widths {list(widths)}: give the input's, each hidden layer's and the output's"
             )
         self.activation = activation(activation_name)
-        self.layers = nn.ModuleList(nn.Linear(inputs, outputs) for inputs, outputs in pairwise(widths))
-        for layer in self.layers:
-            nn.init.kaiming_normal_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        layers = [nn.Linear(inputs, outputs) for inputs, outputs in pairwise(widths)]
+        with torch.no_grad():
+            for layer in layers:
+                layer.weight.copy_(he(layer.out_features, layer.in_features))
+                layer.bias.zero_()
+        self.layers = nn.ModuleList(layers)
 
     def hidden(self, x: Tensor) -> list[Tensor]:
         """The activations of each hidden layer, (batch, width) each."""
@@ -40,7 +43,8 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, inputs) to (batch, outputs)."""
-        return self.layers[-1](([x, *self.hidden(x)])[-1])
+        output: Tensor = self.layers[-1]([x, *self.hidden(x)][-1])
+        return output
 
 
 def parameter_count(widths: Sequence[int]) -> int:
@@ -55,9 +59,9 @@ def tent(layers: int) -> Mlp:
     """
     net = Mlp([1, *[2] * layers, 1]).double()
     fold = torch.tensor([2.0, -4.0], dtype=torch.float64)
+    parameters = list(net.parameters())
     with torch.no_grad():
-        for k, layer in enumerate(net.layers):
-            rows = 1 if k == layers else 2
-            layer.weight.copy_(torch.ones(rows, 1).double() if k == 0 else fold.expand(rows, 2))
-            layer.bias.copy_(torch.zeros(1) if k == layers else torch.tensor([0.0, -0.5]))
+        for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
+            weight.copy_(fold.expand_as(weight) if weight.shape[1] == 2 else torch.ones_like(weight))
+            bias.copy_(torch.tensor([0.0, -0.5]) if len(bias) == 2 else torch.zeros(1))
     return net
