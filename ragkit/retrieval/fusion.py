@@ -79,10 +79,10 @@ def agreement(candidates: Candidates) -> float:
     ):
         if len(highest):
             best |= scores >= highest[-1]
-    z = z[:, best]
-    if not z.size or (z.std(axis=1) < 1e-9).any():
+    dense, lexical = z[0, best], z[1, best]
+    if not best.any() or min(dense.std(), lexical.std()) < 1e-9:
         return 0.0
-    return float(np.corrcoef(z)[0, 1])
+    return float(np.corrcoef(dense, lexical)[0, 1])
 
 
 def standardised(candidates: Candidates) -> Scores:
