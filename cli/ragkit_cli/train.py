@@ -1,4 +1,4 @@
-"""`ragkit train`: reader, generator, and the recipes of the chapters by name."""
+"""`ragkit train`: reader, generator, mlm, and the recipes of the chapters by name."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -79,6 +79,53 @@ def generator(
     settings = GeneratorSettings()
     settings = replace(settings, loop=_loop(settings.loop, epochs, learning_rate, max_steps, patience, seed))
     _run(lambda on_event: train_generator(data, out, reader, settings, on_event), out, json)
+
+
+@app.command(epilog="Example: ragkit train mlm docs/ indexes/handbook --out runs/bert")
+def mlm(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE...", help="Documents as for index build, and indexes.")
+    ],
+    out: Out,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="Folder of a BERT to train further; new weights if left out."),
+    ] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option("--tokenizer", help="Folder of one; learnt from the sources if left out.")
+    ] = None,
+    vocabulary: Annotated[int, typer.Option("--vocabulary", min=100, help="Pieces to learn.")] = 16000,
+    layers: Annotated[int, typer.Option("--layers", min=1, help="Of a new model.")] = 4,
+    width: Annotated[int, typer.Option("--width", min=64, help="Of a new model, a multiple of 64.")] = 256,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", min=8, help="Of a sequence.")] = 128,
+    batch_tokens: Annotated[int, typer.Option("--batch-tokens", min=64, help="Of a batch.")] = 8192,
+    whole_words: Annotated[bool, typer.Option("--whole-words", help="Mask words, not pieces.")] = False,
+    next_sentence: Annotated[
+        bool, typer.Option("--next-sentence", help="Learn which sentences follow each other, too.")
+    ] = False,
+    epochs: Epochs = None,
+    learning_rate: Rate = None,
+    max_steps: Steps = None,
+    patience: Patience = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Pretrain a BERT by masked tokens, or adapt one. A run that was stopped goes on where it was."""
+    from ragkit.training.mlm import MlmSettings, train_mlm
+
+    settings = MlmSettings(
+        model=model,
+        tokenizer=tokenizer,
+        vocabulary=vocabulary,
+        layers=layers,
+        width=width,
+        max_tokens=max_tokens,
+        batch_tokens=batch_tokens,
+        whole_words=whole_words,
+        next_sentence=next_sentence,
+    )
+    settings = replace(settings, loop=_loop(settings.loop, epochs, learning_rate, max_steps, patience, seed))
+    _run(lambda on_event: train_mlm(sources, out, settings, on_event), out, json)
 
 
 def _loop(

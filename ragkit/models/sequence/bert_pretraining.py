@@ -34,12 +34,14 @@ class MaskedTokenHead(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class PretrainingLosses:
-    """Losses in nats. `next_sentence` is None without its labels; `right` counts masked tokens guessed."""
+    """Losses in nats, `next_sentence` None without its labels; and how many were guessed right: masked
+    tokens `right` of `predicted`, and pairs `pairs_right`."""
 
     masked: Tensor
     next_sentence: Tensor | None
     right: Tensor
     predicted: Tensor
+    pairs_right: Tensor
 
     @property
     def total(self) -> Tensor:
@@ -87,10 +89,12 @@ class BertForPretraining(nn.Module):
         # The sum over an empty choice divided by 1 is a loss of 0, not 0/0.
         masked = functional.cross_entropy(logits, truth, reduction="sum") / max(1, len(truth))
         pair = self._pair_logits(hidden)
-        following = None
+        following, pairs_right = None, torch.zeros((), dtype=torch.long)
         if pair is not None and next_labels is not None:
             following = functional.cross_entropy(_precise(pair), next_labels)
-        return PretrainingLosses(masked, following, (logits.argmax(-1) == truth).sum(), chosen.sum())
+            pairs_right = (pair.argmax(-1) == next_labels).sum()
+        right = (logits.argmax(-1) == truth).sum()
+        return PretrainingLosses(masked, following, right, chosen.sum(), pairs_right)
 
     def _token_logits(self, hidden: Tensor) -> Tensor:
         return self.masked_head(hidden, self.bert.embeddings.tokens.weight)

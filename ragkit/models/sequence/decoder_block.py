@@ -16,6 +16,9 @@ from ragkit.models.sequence.encoder_block import Norm
 from ragkit.models.sequence.feed_forward import Activation, FeedForward
 from ragkit.models.sequence.multi_head import KeyValues, MultiHeadAttention
 
+Part = tuple[Callable[[Tensor], Tensor], nn.Module]
+"""A part of the block and its norm."""
+
 
 @dataclass(frozen=True, slots=True)
 class DecoderCache:
@@ -83,8 +86,8 @@ class DecoderBlock(nn.Module):
         def look_across(y: Tensor) -> Tensor:
             return self.cross_attention.read(y, cache.memory, memory_mask)
 
-        masked = (look_back, self.self_norm)
-        rest = [(look_across, self.cross_norm), (self.feed_forward, self.feed_forward_norm)]
+        masked: Part = (look_back, self.self_norm)
+        rest: list[Part] = [(look_across, self.cross_norm), (self.feed_forward, self.feed_forward_norm)]
         for part, norm in [masked, *rest] if self.variant == "standard" else [*rest, masked]:
             x = self._residual(x, part, norm)
         return x, DecoderCache(own[0], cache.memory)

@@ -1,0 +1,174 @@
+"""Text for masked language modelling: read, cut into sentences, tokenised, packed into sequences."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ragkit.corpus.sources import read_documents
+from ragkit.errors import RagkitError
+from ragkit.models.sequence.sentence_pairs import sentence_pairs
+
+Ids = NDArray[np.int32]
+Text = list[Ids]
+"""A document: the token ids of each sentence."""
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[A-Z0-9])|\s*\n\s*")
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedSequence:
+    """One input of the model, special tokens included; segment 1 begins at `second`.
+
+    `label` is 0 where B follows A, 1 where not, None where there is one segment only.
+    """
+
+    tokens: Ids
+    second: int
+    label: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedBatch:
+    """Padded sequences (batch, tokens): ids, what is no padding, segments; and labels (batch,) of pairs."""
+
+    tokens: Tensor
+    real: Tensor
+    segments: Tensor
+    following: Tensor | None
+
+
+def read_texts(sources: Sequence[str | Path]) -> Iterator[str]:
+    """The texts of indexes (their passages) and of everything else that `read_documents` reads."""
+    from ragkit.index.generations import POINTER
+    from ragkit.index.stored import StoredIndex
+
+    indexes = [s for s in sources if (Path(s) / POINTER).is_file()]
+    for index in indexes:
+        yield from StoredIndex.open(index).texts()
+    others = [s for s in sources if s not in indexes]
+    if others:
+        yield from (document.text for document in read_documents(others))
+
+
+def sentences(text: str) -> list[str]:
+    """Lines and sentences; a full stop ends one if a capital or a digit follows."""
+    return [part for part in (piece.strip() for piece in _SENTENCE_END.split(text)) if part]
+
+
+def train_word_pieces(texts: Iterable[str], size: int) -> Any:
+    """An uncased WordPiece tokenizer of at most `size` pieces, as transformers' `BertTokenizer`.
+
+    Which of equally frequent pieces enter, and in what order, is chance: `tokenizers` walks a hash map. A run
+    keeps the tokenizer that it learnt; to repeat a run elsewhere, give it that one.
+
+    Raises:
+        RagkitError: if there is no text.
+    """
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+    from transformers import BertTokenizer
+
+    learner = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    learner.normalizer = normalizers.BertNormalizer(lowercase=True)
+    learner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size, special_tokens=list(SPECIAL), continuing_subword_prefix="##", show_progress=False
+    )
+    learner.train_from_iterator(texts, trainer)
+    vocabulary = learner.get_vocab()
+    if len(vocabulary) == len(SPECIAL):
+        raise RagkitError("no text to learn a vocabulary from: the sources are empty")
+    return BertTokenizer(vocab=dict(sorted(vocabulary.items(), key=lambda item: item[1])))
+
+
+def tokenise(texts: Iterable[str], tokenizer: Any) -> list[Text]:
+    """Documents that have a token, sentence by sentence, without special tokens."""
+    encode = tokenizer.backend_tokenizer.encode_batch
+    documents: list[Text] = []
+    remaining = iter(texts)
+    while batch := list(islice(remaining, 256)):
+        cut = [sentences(text) for text in batch]
+        encoded = iter(encode(list(chain(*cut)), add_special_tokens=False))
+        for parts in cut:
+            arrays = [np.array(e.ids, dtype=np.int32) for e in islice(encoded, len(parts))]
+            if document := [a for a in arrays if len(a)]:
+                documents.append(document)
+    return documents
+
+
+def hold_out(texts: Sequence[Text], tokens: int, seed: int) -> tuple[list[Text], list[Text]]:
+    """(training, held-out) documents: the first ones in a random order, about `tokens` but at most a tenth.
+
+    The document at the cut is divided at a sentence, so that one long book can be held out from, too.
+    """
+    order = np.random.default_rng(seed).permutation(len(texts))
+    left = min(tokens, sum(len(s) for text in texts for s in text) // 10)
+    train: list[Text] = []
+    held: list[Text] = []
+    for at in order:
+        sizes = np.cumsum([len(s) for s in texts[at]])
+        cut = int(np.searchsorted(sizes, left, side="right"))
+        left -= int(sizes[cut - 1]) if cut else 0
+        if cut:
+            held.append(texts[at][:cut])
+        if cut < len(texts[at]):
+            train.append(texts[at][cut:])
+            left = 0 if cut else left
+    return train, held
+
+
+def packed(texts: Sequence[Text], max_tokens: int, tokenizer: Any) -> list[MaskedSequence]:
+    """[CLS] tokens [SEP] of at most `max_tokens`: each document cut into full sequences and a rest."""
+    cls, sep = [tokenizer.cls_token_id], [tokenizer.sep_token_id]
+    sequences = []
+    for text in texts:
+        flat = np.concatenate(text)
+        for begin in range(0, len(flat), max_tokens - 2):
+            ids = np.concatenate([cls, flat[begin : begin + max_tokens - 2], sep]).astype(np.int32)
+            sequences.append(MaskedSequence(ids, len(ids)))
+    return sequences
+
+
+def paired(
+    texts: Sequence[Text], max_tokens: int, tokenizer: Any, rng: np.random.Generator
+) -> list[MaskedSequence]:
+    """[CLS] A [SEP] B [SEP] of at most `max_tokens`, half of the B's following their A."""
+    cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
+    sequences = []
+    for pair in sentence_pairs([[s.tolist() for s in text] for text in texts], max_tokens - 3, rng):
+        ids = np.array([cls, *pair.a, sep, *pair.b, sep], dtype=np.int32)
+        sequences.append(MaskedSequence(ids, len(pair.a) + 2, pair.label))
+    return sequences
+
+
+def collate(sequences: Sequence[MaskedSequence], padding: int, multiple: int = 8) -> MaskedBatch:
+    """Padded to a multiple of some tokens, which matrix kernels like."""
+    width = -(-max(len(s.tokens) for s in sequences) // multiple) * multiple
+    tokens = torch.full((len(sequences), width), padding)
+    real, segments = torch.zeros_like(tokens), torch.zeros_like(tokens)
+    for row, sequence in enumerate(sequences):
+        length = len(sequence.tokens)
+        tokens[row, :length] = torch.from_numpy(sequence.tokens)
+        real[row, :length] = 1
+        segments[row, sequence.second : length] = 1
+    labels = [s.label for s in sequences if s.label is not None]
+    return MaskedBatch(tokens, real, segments, torch.tensor(labels) if labels else None)
+
+
+def digest(texts: Sequence[Text]) -> str:
+    """A hash of all tokens: whether two runs saw the same data."""
+    total = hashlib.sha256()
+    for text in texts:
+        for sentence in text:
+            total.update(sentence.tobytes())
+        total.update(b"|")
+    return total.hexdigest()[:16]
