@@ -27,7 +27,11 @@ def dpr(
         typer.Option("--towers", help="shared, separate, or frozen: passages stay as an index has them."),
     ] = "shared",
     loss: Annotated[str, typer.Option("--loss", help="nll (DPR's), triplet or contrastive.")] = "nll",
-    batch: Annotated[int, typer.Option("--batch", min=2, help="Questions a step.")] = 64,
+    batch: Annotated[int, typer.Option("--batch", min=2, help="Passages a step, hard negatives aside.")] = 64,
+    group: Annotated[
+        int,
+        typer.Option("--group", min=1, help="Questions a passage: it is encoded once for all of them."),
+    ] = 1,
     mini_batch: Annotated[
         int | None,
         typer.Option(
@@ -67,6 +71,7 @@ def dpr(
         loss=loss,  # type: ignore[arg-type]
         inner_product=inner_product,
         batch=batch,
+        group=group,
         mini_batch=mini_batch,
         negatives=negatives,
         max_tokens=max_tokens,

@@ -43,6 +43,8 @@ def train_dual_encoder(
         raise RagkitError(
             "a batch needs two questions or more: each one's passages are the others' negatives"
         )
+    if settings.group < 1:
+        raise RagkitError(f"group is {settings.group}: a passage is shown with one question or more")
     if not 0 <= settings.keep < 1:
         raise RagkitError(f"keep is {settings.keep}: the share of the starting weights is from 0 to below 1")
     if settings.loss != "nll" and settings.negatives < 1:

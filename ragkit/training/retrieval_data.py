@@ -1,6 +1,7 @@
 """Questions with passages that answer them and passages that only look like it: data of a retriever."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,9 +34,9 @@ class RetrievalSet:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One question of a batch, as it is shown in one epoch: positions as in `RetrievalExample`."""
+    """A passage of a batch with questions that it answers, as shown in one epoch: positions as above."""
 
-    question: str
+    questions: tuple[str, ...]
     positive: int
     negatives: tuple[int, ...]
 
@@ -100,31 +101,43 @@ def split_held_out(data: RetrievalSet, count: int) -> tuple[RetrievalSet, Retrie
 
 
 def plan_epoch(
-    data: RetrievalSet, size: int, negatives: int, rng: np.random.Generator, fill: bool = False
+    data: RetrievalSet,
+    size: int,
+    negatives: int,
+    rng: np.random.Generator,
+    fill: bool = False,
+    group: int = 1,
 ) -> list[Batch]:
-    """An epoch's batches of `size` questions each, in the order of training.
+    """An epoch's batches of `size` rows each, in the order of training.
 
-    In-batch negatives are sound: no passage of a batch answers another of its questions. Passages of a
-    batch are alike in length. A question with several positives shows one, drawn anew each epoch, and so
-    are its `negatives`; where it has too few, passages of the set drawn at random stand in. A set without
-    any hard negative shows none, unless `fill`. Left out are batches less than half full at the end, and
-    questions that every passage answers.
+    In-batch negatives are sound: no passage of a batch answers a question of another row. Passages of a
+    batch are alike in length. A row holds `group` questions of one passage, drawn anew each epoch: of one
+    that answers more, some wait for another epoch; of one that answers fewer, some come again. A question
+    with several positives shows one. A row's `negatives` are drawn from its questions' hard ones; where
+    these are too few, passages of the set drawn at random stand in. A set without any hard negative shows
+    none, unless `fill`. Left out are batches less than half full at the end, and questions that every
+    passage answers.
     """
-    examples = [example for example in data.examples if len(example.positives) < len(data.passages)]
-    any_mined = any(example.negatives for example in examples)
+    any_mined = any(example.negatives for example in data.examples)
     wanted = min(negatives if any_mined or fill else 0, len(data.passages) - 1)
-    rows = [_draw(data, example, wanted, rng) for example in examples]
+    rows: list[Row] = []
+    relevant: list[set[int]] = []
+    for positive, examples in _grouped(data.examples, group, rng):
+        answering = {at for example in examples for at in example.positives}
+        if len(answering) < len(data.passages):
+            wrong = _wrong(data, examples, answering, wanted, rng)
+            rows.append(Row(tuple(example.question for example in examples), positive, wrong))
+            relevant.append(answering)
     lengths = [len(data.passages[row.positive][1]) for row in rows]
     order = rng.permutation(len(rows))
     full: list[_Open] = []
     begun: list[_Open] = []
     for at in range(0, len(order), CHUNK * size):
         for i in sorted(order[at : at + CHUNK * size].tolist(), key=lengths.__getitem__):
-            relevant = set(examples[i].positives)
-            batch = next((batch for batch in begun if batch.takes(rows[i], relevant)), None)
+            batch = next((batch for batch in begun if batch.takes(rows[i], relevant[i])), None)
             if batch is None:
                 begun.append(batch := _Open())
-            batch.add(rows[i], relevant)
+            batch.add(rows[i], relevant[i])
             if len(batch.rows) == size:
                 full.append(batch)
                 begun.remove(batch)
@@ -133,15 +146,34 @@ def plan_epoch(
     return [Batch(data, kept[i].rows) for i in rng.permutation(len(kept)).tolist()]
 
 
-def _draw(data: RetrievalSet, example: RetrievalExample, wanted: int, rng: np.random.Generator) -> Row:
-    positive = example.positives[int(rng.integers(len(example.positives)))]
-    count = min(wanted, len(example.negatives))
-    chosen = [example.negatives[i] for i in rng.permutation(len(example.negatives))[:count].tolist()]
+def _grouped(
+    examples: list[RetrievalExample], group: int, rng: np.random.Generator
+) -> Iterator[tuple[int, list[RetrievalExample]]]:
+    """Passages, each with `group` of the questions that it answers."""
+    asked: dict[int, list[RetrievalExample]] = {}
+    for example in examples:
+        asked.setdefault(example.positives[int(rng.integers(len(example.positives)))], []).append(example)
+    for positive, own in asked.items():
+        shuffled = [own[i] for i in rng.permutation(len(own)).tolist()]
+        parts = max(1, round(len(own) / group))
+        for part in (shuffled[at::parts] for at in range(parts)):
+            yield positive, [part[i % len(part)] for i in range(group)]
+
+
+def _wrong(
+    data: RetrievalSet,
+    examples: list[RetrievalExample],
+    answering: set[int],
+    wanted: int,
+    rng: np.random.Generator,
+) -> tuple[int, ...]:
+    hard = list(dict.fromkeys(at for e in examples for at in e.negatives if at not in answering))
+    chosen = [hard[i] for i in rng.permutation(len(hard))[:wanted].tolist()]
     while len(chosen) < wanted:
         other = int(rng.integers(len(data.passages)))
-        if other not in example.positives:
+        if other not in answering:
             chosen.append(other)
-    return Row(example.question, positive, tuple(chosen))
+    return tuple(chosen)
 
 
 @dataclass(slots=True)

@@ -11,8 +11,10 @@ For DPR's inner products the scale is 1; cosines, which lie in [-1, 1], are mult
 of 0.05.
 """
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from ragkit.errors import RagkitError
@@ -29,6 +31,7 @@ def retrieval_loss(
     scale: float | None = None,
     margin: float | None = None,
     mini_batch: int | None = None,
+    group: int = 1,
 ) -> nn.Module:
     """The loss module over the rows that `columns` makes.
 
@@ -40,10 +43,17 @@ def retrieval_loss(
             gradients are those of the whole batch, the memory that of this many texts. None encodes all at
             once.
 
+        group: questions of a row, which share its passages: of `nll`, the mean over them.
+
     Raises:
-        RagkitError: if gradients are to be cached for another loss than `nll`: only there a batch's
-            passages meet.
+        RagkitError: if gradients are to be cached, or passages shared, where the loss does not allow it.
     """
+    if (mini_batch is not None or group > 1) and name != "nll":
+        raise RagkitError(f"cached gradients and grouped questions serve the loss nll alone, not {name}")
+    if mini_batch is not None and group > 1:
+        raise RagkitError(
+            "cached gradients take one question a passage: leave out the group or the mini-batch"
+        )
     from sentence_transformers.sentence_transformer import losses
     from sentence_transformers.util import cos_sim, dot_score
 
@@ -54,12 +64,9 @@ def retrieval_loss(
             "similarity_fct": cos_sim if cosine else dot_score,
         }
         if mini_batch is None:
-            return losses.MultipleNegativesRankingLoss(model, **settings)
+            loss = losses.MultipleNegativesRankingLoss(model, **settings)
+            return SharedPassages(loss, group) if group > 1 else loss
         return losses.CachedMultipleNegativesRankingLoss(model, mini_batch_size=mini_batch, **settings)
-    if mini_batch is not None:
-        raise RagkitError(
-            f"cached gradients serve the loss nll, not {name}, whose rows do not meet: use a smaller batch"
-        )
     margin = MARGINS[name] if margin is None else margin
     if name == "triplet":
         return losses.TripletLoss(model, squared_distance, margin)
@@ -69,20 +76,50 @@ def retrieval_loss(
 
 
 def columns(
-    name: LossName, questions: list[str], positives: list[str], negatives: list[tuple[str, ...]]
+    name: LossName,
+    questions: list[tuple[str, ...]],
+    positives: list[str],
+    negatives: list[tuple[str, ...]],
 ) -> list[dict[str, Any]]:
     """Rows with the columns that sentence-transformers' loss of that name takes, in its order.
 
-    For `contrastive` each question comes once with its positive (label 1), then with each negative (label 0).
+    `questions` holds a group a row, of one question for all but `nll`. For `contrastive` each question comes
+    once with its positive (label 1), then with each negative (label 0).
     """
     if name == "contrastive":
-        pairs = [(q, p, 1) for q, p in zip(questions, positives, strict=True)]
-        pairs += [(q, n, 0) for q, wrong in zip(questions, negatives, strict=True) for n in wrong]
+        pairs = [(q, p, 1) for (q,), p in zip(questions, positives, strict=True)]
+        pairs += [(q, n, 0) for (q,), wrong in zip(questions, negatives, strict=True) for n in wrong]
         return [{"question": q, "passage": text, "label": label} for q, text, label in pairs]
     return [
-        {"question": q, "positive": p} | {f"negative_{rank}": text for rank, text in enumerate(wrong, 1)}
-        for q, p, wrong in zip(questions, positives, negatives, strict=True)
+        {f"question_{rank}": text for rank, text in enumerate(asked, 1)}
+        | {"passage": p}
+        | {f"negative_{rank}": text for rank, text in enumerate(wrong, 1)}
+        for asked, p, wrong in zip(questions, positives, negatives, strict=True)
     ]
+
+
+class SharedPassages(nn.Module):
+    """DPR's loss where several questions share a passage: passages are encoded once for all of them.
+
+    The mean over the `group` question columns of sentence-transformers' loss. A passage costs ten times a
+    question, so this is most of the work saved where a passage answers many questions.
+    """
+
+    def __init__(self, loss: Any, group: int) -> None:
+        super().__init__()
+        self.model, self.loss, self._group = loss.model, loss, group
+
+    def forward(self, features: Iterable[dict[str, Tensor]], labels: Tensor | None) -> Tensor:
+        """`features`: the question columns, then the positives, then the negatives, (rows, tokens) each."""
+        from sentence_transformers.base.losses.merged_forward import embed_columns
+
+        every = list(features)
+        questions = embed_columns(self.model, every[: self._group], separate_first=False)
+        passages = embed_columns(self.model, every[self._group :], separate_first=False)
+        of_columns = [
+            self.loss.compute_loss_from_embeddings([asked, *passages], labels) for asked in questions
+        ]
+        return torch.stack(of_columns).mean()
 
 
 def squared_distance(a: Tensor, b: Tensor) -> Tensor:

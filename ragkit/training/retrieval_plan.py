@@ -20,11 +20,11 @@ class DualEncoderSettings:
     """How a dual encoder is trained.
 
     The learning rate rises linearly over the first `warm_up` share of the steps and falls linearly to 0.
-    `batch` is questions a step, each with `negatives` hard negatives; `mini_batch` is how many texts are
-    encoded at once, with cached gradients (None: all). `max_tokens` is where texts are cut in training.
-    `keep` is the share of the starting weights in the result: w = keep * start + (1 - keep) * trained (Xiao
-    et al. 2023, LM-Cocktail). `held_out` questions at most of each set, in articles never trained on, are
-    asked of `pool` passages.
+    A step shows `batch` passages, each with `group` questions that it answers and `negatives` hard
+    negatives; `mini_batch` is how many texts are encoded at once, with cached gradients (None: all).
+    `max_tokens` is where texts are cut in training. `keep` is the share of the starting weights in the
+    result: w = keep * start + (1 - keep) * trained (Xiao et al. 2023, LM-Cocktail). `held_out` questions at
+    most of each set, in articles never trained on, are asked of `pool` passages.
     """
 
     encoder: str = "packaged"
@@ -35,6 +35,7 @@ class DualEncoderSettings:
     margin: float | None = None
     batch: int = 64
     mini_batch: int | None = None
+    group: int = 1
     negatives: int = 1
     max_tokens: int = 192
     learning_rate: float = 2e-5
@@ -100,6 +101,6 @@ class Batches:
         planned = [
             batch
             for data in self._sets
-            for batch in plan_epoch(data, s.batch, s.negatives, rng, s.loss != "nll")
+            for batch in plan_epoch(data, s.batch, s.negatives, rng, s.loss != "nll", s.group)
         ]
         return [planned[i] for i in rng.permutation(len(planned)).tolist()]

@@ -79,7 +79,7 @@ def _train(
         args=_arguments(model.device, out, total - start, settings),
         train_dataset=Dataset.from_dict({"batch": list(range(start, total))}),
         data_collator=_collator(model, batches, settings),
-        loss=retrieval_loss(model, settings.loss, settings.scale, settings.margin, settings.mini_batch),
+        loss=_loss(model, settings),
         callbacks=[journal],
         optimizers=(optimizer, scheduler),
     )
@@ -87,6 +87,11 @@ def _train(
     trainer.train()
     # The trainer wrapped the model's forward in autocast; what is saved and scored is the model itself.
     trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+
+
+def _loss(model: Any, settings: DualEncoderSettings) -> torch.nn.Module:
+    s = settings
+    return retrieval_loss(model, s.loss, s.scale, s.margin, s.mini_batch, s.group)
 
 
 def _mix(model: torch.nn.Module, started: dict[str, Tensor], keep: float) -> None:
@@ -129,7 +134,8 @@ def _groups(model: torch.nn.Module, settings: DualEncoderSettings) -> list[dict[
 
 
 def _collator(model: Any, batches: Batches, settings: DualEncoderSettings) -> "_Collator":
-    tasks = dict.fromkeys(["positive", "passage"], "document") | {"question": "query"}
+    tasks = {"question": "query", "passage": "document"}
+    tasks |= {f"question_{rank}": "query" for rank in range(1, settings.group + 1)}
     tasks |= {f"negative_{rank}": "document" for rank in range(1, settings.negatives + 1)}
     own = model.prompts
     of_passages = next((own[name] for name in ("document", "passage", "corpus") if name in own), "")
@@ -148,7 +154,7 @@ def _rows(batch: Batch, settings: DualEncoderSettings) -> list[dict[str, Any]]:
     def text(at: int) -> str:
         return passage_text(*batch.data.passages[at])
 
-    questions = [row.question for row in batch.rows]
+    questions = [row.questions for row in batch.rows]
     positives = [text(row.positive) for row in batch.rows]
     return columns(
         settings.loss, questions, positives, [tuple(map(text, row.negatives)) for row in batch.rows]

@@ -112,9 +112,10 @@ def test_contrastive_is_hadsells() -> None:
 
 
 def test_rows_of_each_loss() -> None:
-    given_rows = (["q", "r"], ["p", "s"], [("n",), ("m",)])
-    assert columns("triplet", *given_rows)[1] == {"question": "r", "positive": "s", "negative_1": "m"}
-    assert columns("nll", ["q"], ["p"], [()]) == [{"question": "q", "positive": "p"}]
+    given_rows = ([("q",), ("r",)], ["p", "s"], [("n",), ("m",)])
+    assert columns("triplet", *given_rows)[1] == {"question_1": "r", "passage": "s", "negative_1": "m"}
+    asked = columns("nll", [("q", "r")], ["p"], [()])
+    assert asked == [{"question_1": "q", "question_2": "r", "passage": "p"}]
     labels = [(row["question"], row["passage"], row["label"]) for row in columns("contrastive", *given_rows)]
     assert labels == [("q", "p", 1), ("r", "s", 1), ("q", "n", 0), ("r", "m", 0)]
 
@@ -135,22 +136,24 @@ def sets(draw: st.DrawFn) -> RetrievalSet:
 
 
 @settings(max_examples=150, deadline=None)
-@given(sets(), st.integers(2, 6), st.integers(0, 3), st.integers(0, 9), st.booleans())
+@given(sets(), st.integers(2, 6), st.integers(0, 3), st.integers(0, 9), st.booleans(), st.integers(1, 3))
 def test_no_passage_of_a_batch_answers_another_question(
-    data: RetrievalSet, size: int, negatives: int, seed: int, fill: bool
+    data: RetrievalSet, size: int, negatives: int, seed: int, fill: bool, group: int
 ) -> None:
-    batches = plan_epoch(data, size, negatives, np.random.default_rng(seed), fill)
-    of = {example.question: example for example in data.examples}
-    seen = [row.question for batch in batches for row in batch.rows]
+    batches = plan_epoch(data, size, negatives, np.random.default_rng(seed), fill, group)
+    of = {example.question: set(example.positives) for example in data.examples}
+    rows = [row for batch in batches for row in batch.rows]
+    seen = [question for row in rows for question in set(row.questions)]
     assert len(seen) == len(set(seen))
+    assert {len(row.questions) for row in rows} <= {group}
     for batch in batches:
         assert 0 < len(batch.rows) <= size
         assert len({len(row.negatives) for row in batch.rows}) == 1
         for row in batch.rows:
-            assert row.positive in of[row.question].positives
             shown = {at for other in batch.rows for at in (other.positive, *other.negatives)} - {row.positive}
-            assert not shown & set(of[row.question].positives)
-    again = plan_epoch(data, size, negatives, np.random.default_rng(seed), fill)
+            for question in row.questions:
+                assert row.positive in of[question] and not shown & of[question]
+    again = plan_epoch(data, size, negatives, np.random.default_rng(seed), fill, group)
     assert [batch.rows for batch in again] == [batch.rows for batch in batches]
 
 
@@ -334,6 +337,30 @@ def test_cached_gradients_are_the_same_gradients(start: Path) -> None:
         torch.testing.assert_close(ours[name], gradient, rtol=0, atol=1e-5)
 
 
+def test_questions_that_share_passages_have_dprs_loss(start: Path) -> None:
+    texts = [
+        [f"{word(i, of)} {word((i + 3 * j) % TOPICS, of)}" for i in range(5)] for j, of in enumerate("qqpp")
+    ]
+    model = build_towers(str(start), "shared").model
+    with training_shape(model, 16):
+        loss = retrieval_loss(model, "nll", group=2)([model.preprocess(column) for column in texts], None)
+        asked, others, positives, negatives = (
+            model.encode(column, convert_to_tensor=True, normalize_embeddings=True) for column in texts
+        )
+    expected = dpr_loss(20 * torch.cat([asked, others]), torch.cat([positives, negatives]), [*range(5)] * 2)
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-4)
+
+
+def test_grouped_questions_train(start: Path, mined: Path, tmp_path: Path) -> None:
+    entries = json.loads(mined.read_text())
+    reworded = [entry | {"question": " ".join(entry["question"].split()[::-1])} for entry in entries]
+    (tmp_path / "twice.json").write_text(json.dumps(entries + reworded))
+    result = train_dual_encoder([tmp_path / "twice.json"], tmp_path / "run", quick(start, epochs=3, group=2))
+    losses = [e["loss"] for e in read_log(tmp_path / "run" / "log.jsonl") if e["event"] == "step"]
+    assert np.mean(losses[-10:]) < np.mean(losses[:10])
+    assert result.steps == 3 * round(len(losses) / 3) and len(losses) < 3 * len(entries) / 7
+
+
 def test_a_share_of_the_start_is_kept_without_training_anew(start: Path, mined: Path, tmp_path: Path) -> None:
     train_dual_encoder([mined], tmp_path / "run", quick(start, max_steps=3))
     trained, before = weights(tmp_path / "run" / "model"), weights(start)
@@ -425,6 +452,8 @@ def test_the_other_losses_train(start: Path, mined: Path, tmp_path: Path, loss: 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"mini_batch": 2, "loss": "triplet"}, "cached gradients"),
+    ({"mini_batch": 2, "group": 2}, "one question a passage"),
+    ({"group": 0}, "one question or more"),
     ({"inner_product": True, "towers": "frozen"}, "no inner product"),
     ({"negatives": 2, "loss": "triplet"}, "one wrong passage"),
     ({"negatives": 0, "loss": "contrastive"}, "wrong passage"),
