@@ -99,6 +99,7 @@ def mlm(
     width: Annotated[int, typer.Option("--width", min=64, help="Of a new model, a multiple of 64.")] = 256,
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=8, help="Of a sequence.")] = 128,
     batch_tokens: Annotated[int, typer.Option("--batch-tokens", min=64, help="Of a batch.")] = 8192,
+    accumulate: Annotated[int, typer.Option("--accumulate", min=1, help="Batches of a step.")] = 1,
     whole_words: Annotated[bool, typer.Option("--whole-words", help="Mask words, not pieces.")] = False,
     next_sentence: Annotated[
         bool, typer.Option("--next-sentence", help="Learn which sentences follow each other, too.")
@@ -111,9 +112,11 @@ def mlm(
     json: Json = False,
 ) -> None:
     """Pretrain a BERT by masked tokens, or adapt one. A run that was stopped goes on where it was."""
-    from ragkit.training.mlm import MlmSettings, train_mlm
+    from ragkit.training.mlm import ADAPTING, FROM_SCRATCH, MlmSettings, train_mlm
 
+    loop = replace(ADAPTING if model else FROM_SCRATCH, accumulate=accumulate)
     settings = MlmSettings(
+        _loop(loop, epochs, learning_rate, max_steps, patience, seed),
         model=model,
         tokenizer=tokenizer,
         vocabulary=vocabulary,
@@ -124,7 +127,6 @@ def mlm(
         whole_words=whole_words,
         next_sentence=next_sentence,
     )
-    settings = replace(settings, loop=_loop(settings.loop, epochs, learning_rate, max_steps, patience, seed))
     _run(lambda on_event: train_mlm(sources, out, settings, on_event), out, json)
 
 
@@ -153,7 +155,7 @@ def _run(train: Callable[[Any], "TrainingResult"], out: Path, json: bool) -> Non
             if event["event"] == "step":
                 stages.show("training", event["step"], event["total"], "steps", f"loss {event['loss']:.3f}")
             elif event["event"] == "validate":
-                names = event.keys() - {"event", "step", "best"}
+                names = event.keys() - {"event", "step", "kept"}
                 scores = ", ".join(f"{name} {event[name]:.2f}" for name in sorted(names))
                 note(f"step {event['step']}: {scores}")
 

@@ -3,7 +3,7 @@
 import math
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,21 +34,22 @@ from ragkit.training.mlm_data import (
 from ragkit.training.reading_data import token_batches
 from ragkit.training.recipe import LoopSettings, OnEvent, Recipe, TrainingResult
 
+FROM_SCRATCH = LoopSettings(learning_rate=5e-4, epochs=10.0, warm_up=0.1, validate_every=1000)
+ADAPTING = replace(FROM_SCRATCH, learning_rate=5e-5, epochs=3.0)
+"""Gentler, for a model that has learnt a language already."""
+
 
 @dataclass(frozen=True, slots=True)
 class MlmSettings:
     """What is pretrained and how, next to the loop's settings.
 
-    `model`, the folder of a BERT, is trained further; without it one of `layers` x `width` starts from
-    random weights. `tokenizer` is a folder, too; without it and without a model, one of `vocabulary`
-    pieces is learnt from the corpus. `held_out` tokens, at most a tenth of all, validate.
+    `model`, the folder of a BERT, is trained further (`ADAPTING` is the loop for that); without it one of
+    `layers` x `width` starts from random weights. `tokenizer` is a folder, too; without it and without a
+    model, one of `vocabulary` pieces is learnt from the corpus. `rate` is the share of tokens to predict.
+    `held_out` tokens, at most a tenth of all, validate.
     """
 
-    loop: LoopSettings = field(
-        default_factory=lambda: LoopSettings(
-            learning_rate=5e-4, epochs=10.0, warm_up=0.1, validate_every=1000
-        )
-    )
+    loop: LoopSettings = FROM_SCRATCH
     model: str | None = None
     tokenizer: str | None = None
     vocabulary: int = 16000
@@ -70,7 +71,8 @@ class MlmRecipe(Recipe):
         texts, held: tokenised documents to learn from and to validate on.
 
     Raises:
-        RagkitError: if nothing is held out, or next sentences are asked for and there are none.
+        RagkitError: if nothing is held out, next sentences are asked for and there are none, or whole words
+            with a tokenizer that does not mark the pieces which go on a word by ##.
     """
 
     def __init__(
@@ -86,7 +88,11 @@ class MlmRecipe(Recipe):
         self._masking = Masking(tokenizer.mask_token_id, len(tokenizer), settings.rate)
         self._special = torch.tensor(tokenizer.all_special_ids)
         pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
-        self._continues = torch.tensor([piece.startswith("##") for piece in pieces])
+        self._goes_on = torch.tensor([piece.startswith("##") for piece in pieces])
+        if settings.whole_words and not self._goes_on.any():
+            raise RagkitError(
+                "whole words need a WordPiece tokenizer, whose pieces within a word begin with ##"
+            )
         self._sequences = None if settings.next_sentence else packed(texts, settings.max_tokens, tokenizer)
         held_sequences = self._held_sequences(held)
         if not held_sequences:
@@ -124,7 +130,7 @@ class MlmRecipe(Recipe):
         self, model: nn.Module, batch: MaskedBatch, generator: torch.Generator | None
     ) -> PretrainingLosses:
         maskable = batch.real.bool() & ~torch.isin(batch.tokens, self._special)
-        words = (~self._continues[batch.tokens]).cumsum(1) if self.settings.whole_words else None
+        words = (~self._goes_on[batch.tokens]).cumsum(1) if self.settings.whole_words else None
         tokens, labels = mask_tokens(batch.tokens, maskable, self._masking, words, generator)
         device = next(model.parameters()).device
         given = (tokens, labels, batch.real, batch.segments, batch.following)
@@ -132,9 +138,12 @@ class MlmRecipe(Recipe):
         return losses
 
     def _held_sequences(self, held: Sequence[Text]) -> list[MaskedSequence]:
-        if self.settings.next_sentence and held:
+        if not self.settings.next_sentence or not held:
+            return packed(held, self.settings.max_tokens, self._tokenizer)
+        try:
             return paired(held, self.settings.max_tokens, self._tokenizer, np.random.default_rng(0))
-        return packed(held, self.settings.max_tokens, self._tokenizer)
+        except RagkitError as error:
+            raise RagkitError(f"too little text was held out to validate on: {error}") from error
 
     def _grouped(
         self, sequences: list[MaskedSequence], rng: np.random.Generator
@@ -162,31 +171,30 @@ def train_mlm(
     """
     settings = settings or MlmSettings()
     torch.manual_seed(settings.loop.seed)
-    tokenizer = _tokenizer(sources, out, settings)
+    documents = list(read_texts(sources))
+    tokenizer = _tokenizer(documents, settings)
     model = _model(tokenizer, settings)
-    texts, held = hold_out(tokenise(read_texts(sources), tokenizer), settings.held_out, settings.loop.seed)
+    texts, held = hold_out(tokenise(documents, tokenizer), settings.held_out, settings.loop.seed)
     recipe = MlmRecipe(model, tokenizer, texts, held, settings)
     result = train(recipe, out, settings.loop, on_event, [asdict(settings), digest(texts), digest(held)])
     if PartialState().is_main_process:
-        _save(model, tokenizer, out)
+        _save(model, tokenizer, settings, out)
     return result
 
 
-def _tokenizer(sources: Sequence[str | Path], out: Path, settings: MlmSettings) -> Any:
-    """The given one, else the model's, else the one that this run learnt before, else a new one."""
+def _tokenizer(documents: Sequence[str], settings: MlmSettings) -> Any:
+    """The given one, else the model's, else one learnt from the documents."""
     from transformers import AutoTokenizer
 
     folder = settings.tokenizer or settings.model
-    learnt = out / "tokenizer"
-    if folder is None and not learnt.is_dir():
-        tokenizer = train_word_pieces(read_texts(sources), settings.vocabulary)
-        aside = out / ".writing-tokenizer"
-        tokenizer.save_pretrained(aside)
-        aside.rename(learnt)
+    if folder is None:
+        return train_word_pieces(documents, settings.vocabulary)
+    if not Path(folder).is_dir():
+        raise RagkitError(f"{folder}: no such folder")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder or learnt)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError) as error:
-        raise RagkitError(f"{folder or learnt}: no tokenizer: {str(error).splitlines()[0]}") from error
+        raise RagkitError(f"{folder}: no tokenizer: {str(error).splitlines()[0]}") from error
     lacking = [
         name for name in ("mask", "cls", "sep", "pad") if getattr(tokenizer, f"{name}_token_id") is None
     ]
@@ -205,7 +213,7 @@ def _model(tokenizer: Any, settings: MlmSettings) -> BertForPretraining:
             vocabulary=len(tokenizer),
             width=settings.width,
             layers=settings.layers,
-            heads=max(1, settings.width // 64),
+            heads=settings.width // 64,
             inner=4 * settings.width,
             positions=max(512, settings.max_tokens),
             dropout=settings.dropout,
@@ -224,12 +232,14 @@ def _model(tokenizer: Any, settings: MlmSettings) -> BertForPretraining:
     return model
 
 
-def _save(model: BertForPretraining, tokenizer: Any, out: Path) -> None:
+def _save(model: BertForPretraining, tokenizer: Any, settings: MlmSettings, out: Path) -> None:
     """Replaces `out/model` by a folder that was written completely."""
     aside, final = out / ".writing-model", out / "model"
     shutil.rmtree(aside, ignore_errors=True)
     save_pretraining(model, aside)
-    tokenizer.model_max_length = model.bert.config.positions
+    # A longer text would meet vectors of positions that were never trained.
+    known = tokenizer.model_max_length if settings.model else 0
+    tokenizer.model_max_length = min(model.bert.config.positions, max(known, settings.max_tokens))
     tokenizer.save_pretrained(aside)
     shutil.rmtree(final, ignore_errors=True)
     aside.rename(final)

@@ -65,29 +65,40 @@ def sentences(text: str) -> list[str]:
     return [part for part in (piece.strip() for piece in _SENTENCE_END.split(text)) if part]
 
 
-def train_word_pieces(texts: Iterable[str], size: int) -> Any:
-    """An uncased WordPiece tokenizer of at most `size` pieces, as transformers' `BertTokenizer`.
+def train_word_pieces(texts: Sequence[str], size: int) -> Any:
+    """An uncased WordPiece tokenizer of `size` pieces, or of as many as the texts give, as transformers'
+    `BertTokenizer`: the same one each time.
 
-    Which of equally frequent pieces enter, and in what order, is chance: `tokenizers` walks a hash map. A run
-    keeps the tokenizer that it learnt; to repeat a run elsewhere, give it that one.
+    `tokenizers` numbers the letters that go on a word (##a) as a hash map happens to hold them, and those
+    numbers decide between equally frequent pairs. So the letters are found first, without a merge, and given
+    to the second pass in their order.
 
     Raises:
         RagkitError: if there is no text.
     """
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
     from transformers import BertTokenizer
+
+    letters = _learnt_pieces(texts, 0, SPECIAL)
+    if len(letters) == len(SPECIAL):
+        raise RagkitError("no text to learn a vocabulary from: the sources are empty")
+    going_on = sorted(piece for piece in letters if piece.startswith("##"))
+    pieces = _learnt_pieces(texts, size, (*SPECIAL, *going_on))
+    return BertTokenizer(vocab={piece: at for at, piece in enumerate(pieces)})
+
+
+def _learnt_pieces(texts: Sequence[str], size: int, first: Sequence[str]) -> list[str]:
+    """`first`, every letter, and the most frequent merges until there are `size` pieces."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
     learner = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     learner.normalizer = normalizers.BertNormalizer(lowercase=True)
     learner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     trainer = trainers.WordPieceTrainer(
-        vocab_size=size, special_tokens=list(SPECIAL), continuing_subword_prefix="##", show_progress=False
+        vocab_size=size, special_tokens=list(first), continuing_subword_prefix="##", show_progress=False
     )
     learner.train_from_iterator(texts, trainer)
-    vocabulary = learner.get_vocab()
-    if len(vocabulary) == len(SPECIAL):
-        raise RagkitError("no text to learn a vocabulary from: the sources are empty")
-    return BertTokenizer(vocab=dict(sorted(vocabulary.items(), key=lambda item: item[1])))
+    numbers: dict[str, int] = learner.get_vocab()
+    return sorted(numbers, key=numbers.__getitem__)
 
 
 def tokenise(texts: Iterable[str], tokenizer: Any) -> list[Text]:
@@ -108,21 +119,23 @@ def tokenise(texts: Iterable[str], tokenizer: Any) -> list[Text]:
 def hold_out(texts: Sequence[Text], tokens: int, seed: int) -> tuple[list[Text], list[Text]]:
     """(training, held-out) documents: the first ones in a random order, about `tokens` but at most a tenth.
 
-    The document at the cut is divided at a sentence, so that one long book can be held out from, too.
+    No document gives more than half of it, as next sentences need two. Up to two that are too long are
+    divided at a sentence, so that a few books can be held out from, too.
     """
     order = np.random.default_rng(seed).permutation(len(texts))
     left = min(tokens, sum(len(s) for text in texts for s in text) // 10)
+    most, divided = (left + 1) // 2, 0
     train: list[Text] = []
     held: list[Text] = []
     for at in order:
         sizes = np.cumsum([len(s) for s in texts[at]])
-        cut = int(np.searchsorted(sizes, left, side="right"))
-        left -= int(sizes[cut - 1]) if cut else 0
+        cut = int(np.searchsorted(sizes, min(left, most), side="right")) if divided < 2 else 0
         if cut:
             held.append(texts[at][:cut])
-        if cut < len(texts[at]):
+            left -= int(sizes[cut - 1])
+        if cut < len(sizes):
             train.append(texts[at][cut:])
-            left = 0 if cut else left
+            divided += cut > 0
     return train, held
 
 

@@ -16,6 +16,7 @@ from ragkit.errors import RagkitError
 from ragkit.models.sequence.bert_weights import load_pretraining
 from ragkit.training.mlm import MlmSettings, train_mlm
 from ragkit.training.mlm_data import (
+    SPECIAL,
     collate,
     hold_out,
     packed,
@@ -80,8 +81,10 @@ def test_transformers_and_sentence_transformers_load_it(trained: tuple[Path, lis
         logits = theirs.eval()(**inputs).logits
         ours = load_pretraining(folder).logits(inputs["input_ids"], inputs["attention_mask"])[0]
     assert (logits - ours).abs().max() < 1e-4
-    vectors = SentenceTransformer(str(folder), device="cpu").encode(["The cat sits.", "The bird sings."])
+    encoder = SentenceTransformer(str(folder), device="cpu")
+    vectors = encoder.encode(["The cat sits.", "The bird sings."])
     assert vectors.shape == (2, 64) and np.isfinite(vectors).all()
+    assert encoder.max_seq_length == TINY.max_tokens  # positions beyond were never trained
 
 
 def losses(out: Path) -> dict[int, float]:
@@ -90,9 +93,7 @@ def losses(out: Path) -> dict[int, float]:
 
 
 def test_a_stopped_run_goes_on_with_the_same_losses(corpus: Path, tmp_path: Path) -> None:
-    # Which of equally frequent pieces enter a vocabulary is chance in `tokenizers`: both runs are given one.
-    train_word_pieces(read_texts([corpus]), 120).save_pretrained(tmp_path / "tokenizer")
-    often = replace(TINY, tokenizer=str(tmp_path / "tokenizer"), loop=replace(LOOP, checkpoint_minutes=0))
+    often = replace(TINY, dropout=0.1, whole_words=True, loop=replace(LOOP, checkpoint_minutes=0))
     whole = tmp_path / "whole"
     train_mlm([corpus], whole, often)
 
@@ -109,7 +110,7 @@ def test_a_stopped_run_goes_on_with_the_same_losses(corpus: Path, tmp_path: Path
     first, second = (load_pretraining(run / "model").state_dict() for run in (whole, broken))
     assert all(torch.equal(first[name], second[name]) for name in first)
     with pytest.raises(RagkitError, match="other settings or data"):
-        train_mlm([corpus], broken, replace(often, whole_words=True))
+        train_mlm([corpus], broken, replace(often, rate=0.2))
 
 
 def test_it_goes_on_from_a_model_with_its_tokenizer(
@@ -154,7 +155,8 @@ def test_what_does_not_fit_is_refused(
     for wrong, message in (
         ({"model": model, "tokenizer": packaged}, "30522 pieces"),
         ({"model": model, "max_tokens": 600}, "512 positions"),
-        ({"model": str(tmp_path)}, "tokenizer"),
+        ({"model": str(tmp_path)}, "no tokenizer"),
+        ({"model": str(tmp_path / "nowhere")}, "no such folder"),
         ({"width": 100}, "multiple of 64"),
     ):
         with pytest.raises(RagkitError, match=message):
@@ -178,6 +180,34 @@ def test_held_out_and_training_are_all_of_it_once(
     everything = sorted(s.tolist() for part in (train, held) for text in part for s in text)
     assert everything == sorted(s for text in texts for s in text)
     assert all(text for part in (train, held) for text in part)
+
+
+def test_two_books_are_held_out_from_for_next_sentences() -> None:
+    books = [[np.full(10, book, dtype=np.int32) for _ in range(100)] for book in range(3)]
+    train, held = hold_out(books, 200, seed=0)
+    assert [sum(map(len, text)) for text in held] == [100, 100]
+    assert held[0][0][0] != held[1][0][0] and sum(map(len, train)) == 280
+
+
+def test_a_vocabulary_is_the_same_each_time() -> None:
+    # Every pair of letters is about as frequent as the next: many ties to break.
+    letters = np.random.default_rng(0).choice(list("abcdefghijklmnop"), (400, 5))
+    texts = [" ".join("".join(word) for word in letters)]
+    first, *others = (train_word_pieces(texts, 150).get_vocab() for _ in range(3))
+    assert all(other == first for other in others) and len(first) == 150
+    assert {"[PAD]", "a", "##a"} < first.keys() and first["[PAD]"] == 0
+
+
+def test_whole_words_need_a_tokenizer_that_marks_them(corpus: Path, tmp_path: Path) -> None:
+    from transformers import BertTokenizer
+
+    words = ["the", "near", ".", "cat", "dog", "bird", "sits", "sleeps", "sings", "tree", "house", "river"]
+    vocabulary = {word: at for at, word in enumerate([*SPECIAL, *words])}
+    BertTokenizer(vocab=vocabulary).save_pretrained(tmp_path / "words")
+    with pytest.raises(RagkitError, match="WordPiece"):
+        train_mlm(
+            [corpus], tmp_path / "out", replace(TINY, tokenizer=str(tmp_path / "words"), whole_words=True)
+        )
 
 
 def test_sentences_end_where_a_new_one_begins() -> None:
