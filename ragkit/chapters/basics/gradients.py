@@ -1,5 +1,7 @@
 """Measures of rows 33-35: backpropagation against autograd, gradients through 50 layers, initial weights."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -16,12 +18,12 @@ class OwnBackward(torch.autograd.Function):
     """The MLP as one operation whose gradient is ours, for torch's numerical check."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, *parameters: Tensor) -> Tensor:  # type: ignore[no-untyped-def,override]
+    def forward(ctx, x: Tensor, *parameters: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
         ctx.save_for_backward(x, *parameters)
         return forward_pass(parameters[::2], parameters[1::2], x).pre_activations[-1]
 
     @staticmethod
-    def backward(ctx, d_output: Tensor):  # type: ignore[no-untyped-def,override]
+    def backward(ctx, d_output: Tensor):  # type: ignore[no-untyped-def]
         x, *parameters = ctx.saved_tensors
         found = backward_pass(parameters[::2], forward_pass(parameters[::2], parameters[1::2], x), d_output)
         pairs = zip(found.weights, found.biases, strict=True)
@@ -76,15 +78,15 @@ def initialisation() -> dict[str, float | list[float]]:
         generator = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)
         outputs, inputs = 300, 700
-        drawn = [
+        drawn: list[tuple[Tensor, float, Callable[[Tensor], Tensor]]] = [
             (he(outputs, inputs, "normal", generator), 2 / inputs, nn.init.kaiming_normal_),
             (he(outputs, inputs, "uniform", generator), 2 / inputs, _kaiming_uniform),
             (xavier(outputs, inputs, "normal", generator), 2 / (inputs + outputs), nn.init.xavier_normal_),
             (xavier(outputs, inputs, "uniform", generator), 2 / (inputs + outputs), nn.init.xavier_uniform_),
         ]
-        for weights, variance, theirs in drawn:
+        for matrix, variance, theirs in drawn:
             reference = theirs(torch.empty(outputs, inputs)).var().item()
-            off.append(max(abs(weights.var().item() / v - 1) for v in (variance, reference)))
+            off.append(max(abs(matrix.var().item() / v - 1) for v in (variance, reference)))
     drifts = []
     for seed in SEEDS:
         generator = torch.Generator().manual_seed(seed)

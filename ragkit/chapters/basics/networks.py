@@ -129,9 +129,10 @@ def _error(ours: activations.Activation, theirs: activations.Activation) -> floa
 def _shallow_error(inputs: int, units: int, outputs: int) -> float:
     torch.manual_seed(0)
     net = ShallowNetwork(inputs, units, outputs).double()
-    theirs = nn.Sequential(nn.Linear(inputs, units), nn.ReLU(), nn.Linear(units, outputs)).double()
+    first, second = nn.Linear(inputs, units), nn.Linear(units, outputs)
+    theirs = nn.Sequential(first, nn.ReLU(), second).double()
     with torch.no_grad():
-        for layer, ours in ((theirs[0], net.theta), (theirs[2], net.phi)):
+        for layer, ours in ((first, net.theta), (second, net.phi)):
             layer.bias.copy_(ours[:, 0])
             layer.weight.copy_(ours[:, 1:])
     x = torch.randn(64, inputs, dtype=torch.float64)

@@ -1,6 +1,7 @@
 """Measures of rows 26 and 29-32: optimisers and schedules against torch's and transformers', step by step."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -65,7 +66,7 @@ def schedules() -> dict[str, float]:
     taken_up = [
         abs(ours(step) - rate)
         for ours, _ in pairs
-        for step, rate in enumerate(resumed(lambda o, s=ours: lr_scheduler.LambdaLR(o, s)))
+        for step, rate in enumerate(resumed(partial(lr_scheduler.LambdaLR, lr_lambda=ours)))
     ]
     return {"error": max(errors), "error of LambdaLR resumed": max(taken_up)}
 

@@ -9,6 +9,7 @@ import math
 import torch
 from torch import Tensor
 
+from ragkit.errors import RagkitError
 from ragkit.models.basics.likelihoods.likelihood import (
     Parameters,
     RealLikelihood,
@@ -18,18 +19,22 @@ from ragkit.models.basics.likelihoods.likelihood import (
 
 
 class Normal(RealLikelihood):
-    """Outputs μ; and a second number for σ where `sigma` does not fix it."""
+    """Outputs μ; and a second number for σ where `sigma` does not fix it.
+
+    Raises:
+        RagkitError: if the fixed σ is not positive.
+    """
 
     def __init__(self, sigma: float | None = None) -> None:
+        if sigma is not None and not sigma > 0:
+            raise RagkitError(f"a normal with σ = {sigma}: it must be above 0")
         self.sigma = sigma
-        self.outputs = 1 if sigma else 2
+        self.outputs = 2 if sigma is None else 1
 
     def link(self, output: Tensor) -> Parameters:
         mean = output[..., 0]
-        return {
-            "mean": mean,
-            "sigma": torch.full_like(mean, self.sigma) if self.sigma else positive(output[..., 1]),
-        }
+        sigma = positive(output[..., 1]) if self.sigma is None else torch.full_like(mean, self.sigma)
+        return {"mean": mean, "sigma": sigma}
 
     def _nll(self, theta: Parameters, y: Tensor) -> Tensor:
         return normal_nll(y, theta["mean"], theta["sigma"])
