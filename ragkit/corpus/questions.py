@@ -186,7 +186,9 @@ def _dpr(path: Path, data: list[Any]) -> QuestionSet:
         negatives = [document.id for document in _contexts(entry, ("hard_negative_ctxs",), place)]
         answers = _texts(entry.get("answers"), place)
         question_id = str(entry.get("id", number))
-        questions.append(Question(question_id, _field(entry, "question", place), answers, relevant, negatives))
+        questions.append(
+            Question(question_id, _field(entry, "question", place), answers, relevant, negatives)
+        )
     has_contexts = any(question.relevant for question in questions)
     return QuestionSet(path.name, WHOLE, questions, (lambda: _dpr_documents(path)) if has_contexts else None)
 
