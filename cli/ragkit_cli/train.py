@@ -89,7 +89,9 @@ def mlm(
     out: Out,
     model: Annotated[
         str | None,
-        typer.Option("--model", help="Folder of a BERT to train further; new weights if left out."),
+        typer.Option(
+            "--model", help="BERT to train further: a folder, or packaged; new weights if left out."
+        ),
     ] = None,
     tokenizer: Annotated[
         str | None, typer.Option("--tokenizer", help="Folder of one; learnt from the sources if left out.")

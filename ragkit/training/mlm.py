@@ -12,6 +12,7 @@ import torch
 from accelerate import PartialState
 from torch import Tensor, nn
 
+from ragkit.encoders.loading import PACKAGED, packaged_folder
 from ragkit.errors import RagkitError
 from ragkit.models.sequence.bert import BertConfig
 from ragkit.models.sequence.bert_pretraining import BertForPretraining, PretrainingLosses
@@ -43,10 +44,10 @@ ADAPTING = replace(FROM_SCRATCH, learning_rate=5e-5, epochs=3.0)
 class MlmSettings:
     """What is pretrained and how, next to the loop's settings.
 
-    `model`, the folder of a BERT, is trained further (`ADAPTING` is the loop for that); without it one of
-    `layers` x `width` starts from random weights. `tokenizer` is a folder, too; without it and without a
-    model, one of `vocabulary` pieces is learnt from the corpus. `rate` is the share of tokens to predict.
-    `held_out` tokens, at most a tenth of all, validate.
+    `model`, the folder of a BERT or "packaged", is trained further (`ADAPTING` is the loop for that); without
+    it one of `layers` x `width` starts from random weights. `tokenizer` is a folder, too; without it and
+    without a model, one of `vocabulary` pieces is learnt from the corpus. `rate` is the share of tokens to
+    predict. `held_out` tokens, at most a tenth of all, validate.
     """
 
     loop: LoopSettings = FROM_SCRATCH
@@ -170,6 +171,8 @@ def train_mlm(
             a run with other settings or data.
     """
     settings = settings or MlmSettings()
+    if settings.model == PACKAGED:
+        settings = replace(settings, model=str(packaged_folder()))
     torch.manual_seed(settings.loop.seed)
     documents = list(read_texts(sources))
     tokenizer = _tokenizer(documents, settings)

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ragkit.encoders.loading import packaged_folder
 from ragkit.errors import RagkitError
 from ragkit.models.sequence.bert_weights import load_pretraining
 from ragkit.training.mlm import MlmSettings, train_mlm
@@ -122,6 +123,16 @@ def test_it_goes_on_from_a_model_with_its_tokenizer(
     )
     result = train_mlm([corpus], tmp_path / "more", again)
     assert result.scores["loss"] == pytest.approx(before, abs=0.02)
+
+
+def test_the_packaged_encoder_goes_on(corpus: Path, tmp_path: Path) -> None:
+    loop = replace(LOOP, max_steps=1, learning_rate=1e-6)
+    train_mlm(
+        [corpus], tmp_path / "run", replace(TINY, model="packaged", batch_tokens=64, held_out=20, loop=loop)
+    )
+    packaged, ours = load_pretraining(packaged_folder()), load_pretraining(tmp_path / "run" / "model")
+    for (name, before), after in zip(packaged.bert.named_parameters(), ours.bert.parameters(), strict=True):
+        assert torch.allclose(before, after, atol=1e-5), name
 
 
 def test_whole_words_and_next_sentences_train(corpus: Path, tmp_path: Path) -> None:
