@@ -165,5 +165,5 @@ def _run(train: Callable[[Any], "TrainingResult"], out: Path, json: bool) -> Non
     if json:
         print_json({"out": str(out), "steps": result.steps, "epochs": result.epochs, "scores": result.scores})
         return
-    scores = ", ".join(f"{name} {value:.2f}" for name, value in result.scores.items())
+    scores = ", ".join(f"{name} {value:.2f}" for name, value in result.scores.items() if name != "step")
     print(f"{out / 'model'}: {result.steps:,} steps, {scores}")
