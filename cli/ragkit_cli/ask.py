@@ -21,7 +21,7 @@ from ragkit_cli.options import (
     index_and_question,
     open_searched,
 )
-from ragkit_cli.search import excerpt, passage_json, where
+from ragkit_cli.search import excerpt, nothing_found, passage_json, where
 
 if TYPE_CHECKING:
     from ragkit.generation.answer import Answer, Support
@@ -87,6 +87,8 @@ def ask(
         content = [answer_json(answer) | {"config": answerer.config} for answer in answers]
         print_json(content[0] if question != "-" else content)
         return
+    if not any(answer.support for answer in answers):
+        nothing_found(filter)
     for answer in answers:
         print_answer(answer)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ragkit_cli.console import escape, out, print_json
+from ragkit_cli.console import escape, note, out, print_json
 from ragkit_cli.options import (
     Filter,
     Json,
@@ -50,8 +50,15 @@ def search(
     if json:
         print_json({"question": question, "hits": [hit_json(hit) for hit in hits]})
         return
+    if not hits:
+        nothing_found(filter)
     for hit in hits:
         _print(hit)
+
+
+def nothing_found(filter: str | None) -> None:
+    """Says why there are no passages; to the terminal's other stream, so that a pipe stays clean."""
+    note("the index holds no passage" if filter is None else f"no passage passes the filter {filter!r}")
 
 
 def hit_json(hit: "Hit") -> dict[str, Any]:

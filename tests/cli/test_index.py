@@ -48,6 +48,11 @@ def test_filters(ragkit: Command, indexed: Path) -> None:
     assert [hit["document"] for hit in found["hits"]] == ["cache.md"]
 
 
+def test_a_filter_that_nothing_passes_is_told(ragkit: Command, indexed: Path) -> None:
+    found = ragkit("search", indexed, "loop", "--filter", 'typo == "md"')
+    assert found.out == "" and found.err == "no passage passes the filter 'typo == \"md\"'\n"
+
+
 def test_a_question_of_a_hundred_thousand_characters(ragkit: Command, indexed: Path) -> None:
     found = ragkit("search", indexed, "loop " * 20_000, "--json")
     assert found.code == 0 and found.json["hits"][0]["document"] == "loops.txt"
