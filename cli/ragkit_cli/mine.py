@@ -29,7 +29,7 @@ def mine(
     """
     from dataclasses import asdict
 
-    from ragkit.training.mining import MiningSettings, mine
+    from ragkit.training.retrieval.mining import MiningSettings, mine
 
     questions = load_limited(dataset, split, limit)
     with progress() as bars:

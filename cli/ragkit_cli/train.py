@@ -48,7 +48,7 @@ def reader(
     json: Json = False,
 ) -> None:
     """Fine-tune the extractive reader. A run that was stopped goes on where it was."""
-    from ragkit.training.reader import ReaderSettings, train_reader
+    from ragkit.training.answering.reader import ReaderSettings, train_reader
 
     settings = ReaderSettings(model=encoder)
     settings = replace(settings, loop=_loop(settings.loop, epochs, learning_rate, max_steps, patience, seed))
@@ -74,7 +74,7 @@ def generator(
     json: Json = False,
 ) -> None:
     """Train the generator. A run that was stopped goes on where it was."""
-    from ragkit.training.generator import GeneratorSettings, train_generator
+    from ragkit.training.answering.generator import GeneratorSettings, train_generator
 
     settings = GeneratorSettings()
     settings = replace(settings, loop=_loop(settings.loop, epochs, learning_rate, max_steps, patience, seed))
@@ -114,7 +114,7 @@ def mlm(
     json: Json = False,
 ) -> None:
     """Pretrain a BERT by masked tokens, or adapt one. A run that was stopped goes on where it was."""
-    from ragkit.training.mlm import ADAPTING, FROM_SCRATCH, MlmSettings, train_mlm
+    from ragkit.training.pretraining.mlm import ADAPTING, FROM_SCRATCH, MlmSettings, train_mlm
 
     loop = replace(ADAPTING if model else FROM_SCRATCH, accumulate=accumulate)
     settings = MlmSettings(

@@ -62,7 +62,7 @@ def dpr(
     for value, known, option in checked:
         if value not in known:
             raise typer.BadParameter(f"{value!r} is not one of {', '.join(known)}", param_hint=option)
-    from ragkit.training.dual_encoder import DualEncoderSettings, train_dual_encoder
+    from ragkit.training.retrieval.dual_encoder import DualEncoderSettings, train_dual_encoder
 
     given: dict[str, Any] = {} if learning_rate is None else {"learning_rate": learning_rate}
     settings = DualEncoderSettings(

@@ -47,7 +47,7 @@ def rerank(
     """
     if loss not in LOSSES:
         raise typer.BadParameter(f"{loss!r} is not one of {', '.join(LOSSES)}", param_hint="--loss")
-    from ragkit.training.reranker import RerankerSettings, train_reranker
+    from ragkit.training.ranking.reranker import RerankerSettings, train_reranker
 
     given: dict[str, Any] = {} if learning_rate is None else {"learning_rate": learning_rate}
     settings = RerankerSettings(

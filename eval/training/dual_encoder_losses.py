@@ -20,9 +20,9 @@ from ragkit.encoders.loading import load_encoder
 from ragkit.evaluation.metrics import evaluate_run
 from ragkit.evaluation.report import markdown
 from ragkit.evaluation.statistics import compare, estimate
-from ragkit.training.dual_encoder import DualEncoderSettings, train_dual_encoder
-from ragkit.training.mining import MiningSettings, mine
-from ragkit.training.retrieval_losses import COSINE_SCALE, MARGINS, LossName
+from ragkit.training.retrieval.dual_encoder import DualEncoderSettings, train_dual_encoder
+from ragkit.training.retrieval.losses import COSINE_SCALE, MARGINS, LossName
+from ragkit.training.retrieval.mining import MiningSettings, mine
 
 TABLE = Path(__file__).resolve().parents[1] / "results" / "dual_encoder_losses.md"
 MEASURES = ["Success@1", "Success@5", "Success@20", "RR@10"]

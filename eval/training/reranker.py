@@ -14,10 +14,10 @@ from typing import get_args
 from ragkit.evaluation.report import markdown
 from ragkit.evaluation.statistics import compare, estimate
 from ragkit.retrieval.reranking import load_reranker
-from ragkit.training.ranking_data import read_ranking_set
-from ragkit.training.ranking_losses import LossName
-from ragkit.training.reranker import MEASURES, HeldOut, RerankerSettings, train_reranker
-from ragkit.training.retrieval_data import split_held_out
+from ragkit.training.ranking.data import read_ranking_set
+from ragkit.training.ranking.losses import LossName
+from ragkit.training.ranking.reranker import MEASURES, HeldOut, RerankerSettings, train_reranker
+from ragkit.training.retrieval.data import split_held_out
 
 TABLE = Path(__file__).resolve().parents[1] / "results" / "reranker_losses.md"
 

@@ -9,7 +9,7 @@ import torch
 from command_line import Command
 from transformers import AutoTokenizer, BertConfig, BertModel
 
-from ragkit.training.reader import packaged_encoder
+from ragkit.training.answering.reader import packaged_encoder
 
 
 @pytest.fixture

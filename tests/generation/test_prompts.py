@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from ragkit.corpus.document import Passage
 from ragkit.errors import RagkitError
 from ragkit.generation.prompts import BART, PAIR, T5, fit, renderer
-from ragkit.training.reading_data import ReadingExample
-from ragkit.training.reading_set import ReadingSet
+from ragkit.training.answering.data import ReadingExample
+from ragkit.training.answering.reading_set import ReadingSet
 
 WORDS = st.sampled_from(["red", "green", "blue", "one", "two", "  ", "\n", "other"])
 texts = st.lists(WORDS, max_size=60).map(" ".join)

@@ -27,8 +27,8 @@ from ragkit.generation.pair_frame import PairFrame
 from ragkit.generation.reader import ExtractiveReader
 from ragkit.generation.span_scores import SpanScorer, SpanScores
 from ragkit.retrieval.hit import Hit
-from ragkit.training.reading_data import ReadingExample
-from ragkit.training.reading_set import ReadingSet
+from ragkit.training.answering.data import ReadingExample
+from ragkit.training.answering.reading_set import ReadingSet
 
 SPECIAL = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
 WORDS = "the a red green blue apple pear plum grows on tall old tree hill what where who ? . ,".split()

@@ -25,7 +25,7 @@ from ragkit.retrieval.index import Index, Mode
 from ragkit.retrieval.pair_scores import Pair, PairScorer
 from ragkit.retrieval.reranking import Reranker, Weights, load_reranker
 from ragkit.retrieval.temperature import TEMPERATURES
-from ragkit.training.reader import packaged_encoder
+from ragkit.training.answering.reader import packaged_encoder
 from tests.hashing_encoder import HashingEncoder
 
 MODES: tuple[Mode, ...] = ("hybrid", "dense", "lexical")

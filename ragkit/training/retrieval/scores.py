@@ -7,7 +7,7 @@ from sentence_transformers import SentenceTransformer
 
 from ragkit.encoders.sentence import passage_text
 from ragkit.models.precision import native_precision
-from ragkit.training.retrieval_data import RetrievalSet
+from ragkit.training.retrieval.data import RetrievalSet
 
 
 class HeldOut:

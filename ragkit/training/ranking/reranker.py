@@ -28,20 +28,20 @@ from ragkit.evaluation.runs import Qrels, Run
 from ragkit.generation.loading import WEIGHTS
 from ragkit.models.precision import computes_bf16
 from ragkit.retrieval.pair_scores import PairScorer
+from ragkit.training.answering.reader import packaged_encoder
 from ragkit.training.checkpoint import save_model
 from ragkit.training.journal import Journal, Pace
 from ragkit.training.loop import learning_rate_factor
-from ragkit.training.ranking_data import (
+from ragkit.training.ranking.data import (
     RankedList,
     draw_lists,
     plan_batches,
     read_ranking_set,
 )
-from ragkit.training.ranking_losses import LossName, columns, ranking_loss
-from ragkit.training.ranking_model import HalfPrecisionScores, build_cross_encoder, without_bars
-from ragkit.training.reader import packaged_encoder
+from ragkit.training.ranking.losses import LossName, columns, ranking_loss
+from ragkit.training.ranking.model import HalfPrecisionScores, build_cross_encoder, without_bars
 from ragkit.training.recipe import OnEvent, TrainingResult
-from ragkit.training.retrieval_data import RetrievalSet, split_held_out
+from ragkit.training.retrieval.data import RetrievalSet, split_held_out
 
 FREE = ("log_every", "validate_every", "checkpoint_minutes")
 """Settings that may change when a run goes on: they do not change what is trained."""

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from ragkit.errors import RagkitError
 from ragkit.training.recipe import OnEvent, TrainingResult
-from ragkit.training.retrieval_data import read_retrieval_set, split_held_out
-from ragkit.training.retrieval_plan import Batches, DualEncoderSettings
-from ragkit.training.retrieval_run import train_towers
-from ragkit.training.retrieval_towers import build_towers, training_shape
+from ragkit.training.retrieval.data import read_retrieval_set, split_held_out
+from ragkit.training.retrieval.plan import Batches, DualEncoderSettings
+from ragkit.training.retrieval.run import train_towers
+from ragkit.training.retrieval.towers import build_towers, training_shape
 
 
 def train_dual_encoder(

@@ -18,8 +18,9 @@ from ragkit.models.sequence.bert import BertConfig
 from ragkit.models.sequence.bert_pretraining import BertForPretraining, PretrainingLosses
 from ragkit.models.sequence.bert_weights import load_pretraining, save_pretraining
 from ragkit.models.sequence.masked_tokens import Masking, mask_tokens
+from ragkit.training.answering.data import token_batches
 from ragkit.training.loop import train
-from ragkit.training.mlm_data import (
+from ragkit.training.pretraining.mlm_data import (
     MaskedBatch,
     MaskedSequence,
     Text,
@@ -32,7 +33,6 @@ from ragkit.training.mlm_data import (
     tokenise,
     train_word_pieces,
 )
-from ragkit.training.reading_data import token_batches
 from ragkit.training.recipe import LoopSettings, OnEvent, Recipe, TrainingResult
 
 FROM_SCRATCH = LoopSettings(learning_rate=5e-4, epochs=10.0, warm_up=0.1, validate_every=1000)

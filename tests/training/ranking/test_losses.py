@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ragkit.training.ranking_data import RankedList
-from ragkit.training.ranking_losses import LossName, columns, first_choice, ranking_loss
-from ragkit.training.retrieval_data import RetrievalSet
+from ragkit.training.ranking.data import RankedList
+from ragkit.training.ranking.losses import LossName, columns, first_choice, ranking_loss
+from ragkit.training.retrieval.data import RetrievalSet
 
 PASSAGES = [("", letter) for letter in "abcdefg"]
 LOGITS = dict(zip("abcdefg", (0.3, -1.2, 2.0, 0.7, -0.4, 1.1, 0.1), strict=True))

@@ -21,16 +21,16 @@ from ragkit.errors import RagkitError
 from ragkit.index.adopt import adopt
 from ragkit.retrieval.index import Index
 from ragkit.training.curves import read_log
-from ragkit.training.dual_encoder import DualEncoderSettings, train_dual_encoder
-from ragkit.training.retrieval_data import (
+from ragkit.training.retrieval.data import (
     RetrievalExample,
     RetrievalSet,
     plan_epoch,
     read_retrieval_set,
     split_held_out,
 )
-from ragkit.training.retrieval_losses import LossName, columns, retrieval_loss
-from ragkit.training.retrieval_towers import build_towers, training_shape
+from ragkit.training.retrieval.dual_encoder import DualEncoderSettings, train_dual_encoder
+from ragkit.training.retrieval.losses import LossName, columns, retrieval_loss
+from ragkit.training.retrieval.towers import build_towers, training_shape
 
 TOPICS = 40
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

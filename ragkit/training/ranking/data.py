@@ -15,7 +15,7 @@ from ragkit.corpus.normalisation import normalise
 from ragkit.corpus.questions import load_questions
 from ragkit.encoders.sentence import passage_text
 from ragkit.evaluation.answers import answer_in_normalised
-from ragkit.training.retrieval_data import RetrievalExample, RetrievalSet, read_retrieval_set
+from ragkit.training.retrieval.data import RetrievalExample, RetrievalSet, read_retrieval_set
 
 MINED = 10
 """Negatives a question that BM25 gives."""

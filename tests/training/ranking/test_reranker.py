@@ -13,10 +13,10 @@ from transformers import AutoTokenizer, BertConfig, BertForQuestionAnswering, Be
 from ragkit.errors import RagkitError
 from ragkit.models.compress.int8_storage import save_quantised
 from ragkit.retrieval.reranking import load_reranker
-from ragkit.training.ranking_losses import LossName
-from ragkit.training.ranking_model import build_cross_encoder
-from ragkit.training.reader import packaged_encoder
-from ragkit.training.reranker import RerankerSettings, train_reranker
+from ragkit.training.answering.reader import packaged_encoder
+from ragkit.training.ranking.losses import LossName
+from ragkit.training.ranking.model import build_cross_encoder
+from ragkit.training.ranking.reranker import RerankerSettings, train_reranker
 
 COLOURS = "red green blue white black brown pink grey".split()
 CONFIG = {

@@ -16,16 +16,16 @@ from transformers import AutoTokenizer
 
 from ragkit.errors import RagkitError
 from ragkit.generation.tokenised import windows_of
-from ragkit.training.negatives import HardNegatives
-from ragkit.training.reader import packaged_encoder
-from ragkit.training.reading_data import (
+from ragkit.training.answering.data import (
     ReadingExample,
     read_free_answers,
     read_squad,
     split_held_out,
     token_batches,
 )
-from ragkit.training.reading_set import ReadingSet
+from ragkit.training.answering.negatives import HardNegatives
+from ragkit.training.answering.reader import packaged_encoder
+from ragkit.training.answering.reading_set import ReadingSet
 
 SENTENCES = [
     "Ada Lovelace wrote the first algorithm in 1843, for Charles Babbage's engine.",

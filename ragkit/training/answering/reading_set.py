@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ragkit.generation.tokenised import TokenisedText, tokenise, windows_of
-from ragkit.training.reading_data import ReadingExample
+from ragkit.training.answering.data import ReadingExample
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from transformers import AutoTokenizer
 
-from ragkit.training.mlm import MlmSettings, train_mlm
-from ragkit.training.mlm_data import hold_out, tokenise
+from ragkit.training.pretraining.mlm import MlmSettings, train_mlm
+from ragkit.training.pretraining.mlm_data import hold_out, tokenise
 from ragkit.training.recipe import LoopSettings
 
 

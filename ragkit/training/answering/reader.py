@@ -12,13 +12,13 @@ from torch.nn import functional
 
 from ragkit.errors import RagkitError
 from ragkit.generation.spans import best_span
+from ragkit.training.answering.data import read_squad, split_held_out, token_batches
+from ragkit.training.answering.pair_recipe import PairRecipe, PairSettings, reading_sets
+from ragkit.training.answering.reading_set import PairBatch, ReadingSet, Window
+from ragkit.training.answering.scores import mean_scores
 from ragkit.training.checkpoint import save_model
 from ragkit.training.half_precision import register_lean_attention
 from ragkit.training.loop import train
-from ragkit.training.pair_recipe import PairRecipe, PairSettings, reading_sets
-from ragkit.training.reading_data import read_squad, split_held_out, token_batches
-from ragkit.training.reading_scores import mean_scores
-from ragkit.training.reading_set import PairBatch, ReadingSet, Window
 from ragkit.training.recipe import LoopSettings, OnEvent, TrainingResult
 from ragkit.training.starting_point import starting_point
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ragkit.errors import RagkitError
-from ragkit.training.ranking_data import draw_lists, plan_batches, read_ranking_set
+from ragkit.training.ranking.data import draw_lists, plan_batches, read_ranking_set
 
 
 def beir(folder: Path, questions: dict[str, tuple[str, list[str]]], passages: dict[str, str]) -> Path:

@@ -19,11 +19,11 @@ from ragkit.models.precision import computes_bf16
 from ragkit.training.journal import Journal, Pace
 from ragkit.training.loop import learning_rate_factor
 from ragkit.training.recipe import OnEvent
-from ragkit.training.retrieval_data import Batch, RetrievalSet
-from ragkit.training.retrieval_losses import columns, retrieval_loss
-from ragkit.training.retrieval_plan import Batches, DualEncoderSettings
-from ragkit.training.retrieval_scores import HeldOut
-from ragkit.training.retrieval_towers import Towers
+from ragkit.training.retrieval.data import Batch, RetrievalSet
+from ragkit.training.retrieval.losses import columns, retrieval_loss
+from ragkit.training.retrieval.plan import Batches, DualEncoderSettings
+from ragkit.training.retrieval.scores import HeldOut
+from ragkit.training.retrieval.towers import Towers
 
 
 def train_towers(

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from ragkit.training.negatives import HardNegatives
-from ragkit.training.reading_data import ReadingExample, token_batches
-from ragkit.training.reading_set import ReadingSet, Window
+from ragkit.training.answering.data import ReadingExample, token_batches
+from ragkit.training.answering.negatives import HardNegatives
+from ragkit.training.answering.reading_set import ReadingSet, Window
 from ragkit.training.recipe import Recipe
 
 

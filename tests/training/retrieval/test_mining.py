@@ -12,8 +12,8 @@ from ragkit.corpus.questions import Question, QuestionSet, load_questions
 from ragkit.corpus.splitting import Splitting
 from ragkit.errors import RagkitError
 from ragkit.retrieval.index import Index
-from ragkit.training.mining import MiningReport, MiningSettings, mine
-from ragkit.training.retrieval_data import read_retrieval_set
+from ragkit.training.retrieval.data import read_retrieval_set
+from ragkit.training.retrieval.mining import MiningReport, MiningSettings, mine
 
 TEXTS = {
     "seine": "The Seine is the river of Paris, and Rouen lies on the Seine.",

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ragkit.training.ranking_data import RankedList
+from ragkit.training.ranking.data import RankedList
 
 LossName = Literal["bce", "listmle", "lambda"]
 

@@ -17,12 +17,23 @@ from transformers import (
 from ragkit.errors import RagkitError
 from ragkit.generation.surface import surface_from_passage, tidy
 from ragkit.models.compress.int8_storage import load_quantised, save_quantised
-from ragkit.training.generator import GeneratorRecipe, GeneratorSettings, build_generator, train_generator
+from ragkit.training.answering.data import ReadingExample
+from ragkit.training.answering.generator import (
+    GeneratorRecipe,
+    GeneratorSettings,
+    build_generator,
+    train_generator,
+)
+from ragkit.training.answering.pair_recipe import PairSettings, reading_sets
+from ragkit.training.answering.reader import (
+    ReaderRecipe,
+    ReaderSettings,
+    build_reader,
+    packaged_encoder,
+    train_reader,
+)
+from ragkit.training.answering.scores import mean_scores
 from ragkit.training.half_precision import LEAN_ATTENTION, register_lean_attention
-from ragkit.training.pair_recipe import PairSettings, reading_sets
-from ragkit.training.reader import ReaderRecipe, ReaderSettings, build_reader, packaged_encoder, train_reader
-from ragkit.training.reading_data import ReadingExample
-from ragkit.training.reading_scores import mean_scores
 from ragkit.training.recipe import LoopSettings
 
 LOOP = LoopSettings(learning_rate=3e-3, max_steps=4, validate_every=2, log_every=1, precision="fp32")

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from ragkit.encoders.loading import packaged_folder
 from ragkit.errors import RagkitError
 from ragkit.models.sequence.bert_weights import load_pretraining
-from ragkit.training.mlm import MlmSettings, train_mlm
-from ragkit.training.mlm_data import (
+from ragkit.training.pretraining.mlm import MlmSettings, train_mlm
+from ragkit.training.pretraining.mlm_data import (
     SPECIAL,
     collate,
     hold_out,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ragkit.training.reading_data import ReadingExample
+from ragkit.training.answering.data import ReadingExample
 
 
 class HardNegatives:

@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 
 from ragkit.errors import RagkitError
-from ragkit.training.retrieval_data import Batch, RetrievalSet, plan_epoch
-from ragkit.training.retrieval_losses import LossName
-from ragkit.training.retrieval_towers import TowersName
+from ragkit.training.retrieval.data import Batch, RetrievalSet, plan_epoch
+from ragkit.training.retrieval.losses import LossName
+from ragkit.training.retrieval.towers import TowersName
 
 
 @dataclass(frozen=True, slots=True)
