@@ -17,7 +17,7 @@ def adopt(
 
     Example: ragkit index adopt indexes/handbook runs/dpr/model
     """
-    from ragkit.index.adopt import adopt
+    from ragkit.index.rewriting import adopt
 
     adopt(index_path(index), encoder)
     print(f"{index_path(index)}: questions are encoded by {encoder} from now on")

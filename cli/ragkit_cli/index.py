@@ -123,7 +123,7 @@ def info(
     if json:
         print_json(found)
         return
-    splitting = found["splitting"]
+    splitting, fusion = found["splitting"], found["fusion"]
     engine = " ".join(part for part in (found["factory"], found["search"]) if part)
     seconds = ", ".join(f"{stage} {value:.1f}" for stage, value in found["seconds"].items())
     rows = [
@@ -132,6 +132,7 @@ def info(
         ("encoder", f"{found['encoder']}, {found['dimension']} dimensions, {found['similarity']}"),
         ("vectors", f"{engine}, {found['bytes_a_vector']:.0f} bytes each"),
         ("lexical", "BM25" if found["lexical"] else "none"),
+        ("hybrid", "tuned to {questions} questions".format(**fusion) if fusion else "the default"),
         ("splitting", "{size} {unit}, {overlap} shared".format(**splitting) if splitting else "by source"),
         *((name.replace("_", " "), f"{value:,}") for name, value in found["counts"].items()),
         ("size", f"{megabytes(found['size'])}, cache {megabytes(found['cache_size'])}"),

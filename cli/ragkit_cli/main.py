@@ -26,6 +26,7 @@ from ragkit_cli import (
     train,
     train_dpr,
     train_rerank,
+    tune,
 )
 from ragkit_cli.console import complain
 
@@ -41,6 +42,7 @@ app.command("search")(search.search)
 app.command("ask")(ask.ask)
 app.add_typer(evaluate.app, name="eval", help="Measure retrieval and answers; compare two systems.")
 index.app.command("adopt")(adopt.adopt)
+index.app.command("tune")(tune.tune)
 train.app.command("dpr")(train_dpr.dpr)
 train.app.command("rerank")(train_rerank.rerank)
 app.command("mine")(mine.mine)

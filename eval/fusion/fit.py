@@ -17,12 +17,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import OptimizeResult, minimize
+from scipy.optimize import OptimizeResult
 from scipy.special import logsumexp, softmax
 
 from eval.fusion.banking77 import write_beir_folder
 from eval.retrieval.sets import SUITES, Suite, index_of, questions_of, vectors_of
-from ragkit.retrieval.fusion import Fusion, agreement, standardised
+from ragkit.corpus.questions import Question
+from ragkit.retrieval.fusion import Fusion
+from ragkit.training.retrieval.fusion import CandidateSet, candidate_set, fused, losses, minimised
 
 Array = npt.NDArray[np.float64]
 HERE = Path(__file__).resolve()
@@ -38,13 +40,11 @@ SHARPNESS = 100.0
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """The candidates of q questions, padded to c: z (q, 2, c), agreement (q,), gains (q, c), -1 in the
-    padding; and each question's ideal DCG at 10, whose relevant passages need not be among the candidates."""
+    """A suite's candidates, and each question's ideal DCG at 10, whose relevant passages need not be among
+    the candidates, (q,)."""
 
     suite: Suite
-    z: Array
-    agreement: Array
-    gains: Array
+    candidates: CandidateSet
     ideal: Array
 
 
@@ -53,27 +53,22 @@ def load(suite: Suite, data: Path, indexes: Path) -> TrainingSet:
     index = index_of(suite, data, indexes)
     questions = questions_of(suite, suite.tuning, data, suite.sample)
     vectors = vectors_of(index, questions, indexes.parent / "questions" / f"{suite.name}.{suite.tuning}.npz")
-    found = index.candidates([question.text for question in questions], vectors)
-    ids = [passage.id for passage in index.passages(range(len(index)))]
-    width = max(len(candidates.rows) for candidates in found)
-    z = np.zeros((len(found), 2, width))
-    gains, ideal = np.full((len(found), width), -1.0), np.zeros(len(found))
-    for i, (question, candidates) in enumerate(zip(questions, found, strict=True)):
-        count = len(candidates.rows)
-        z[i, :, :count] = standardised(candidates)
-        gains[i, :count] = [question.relevant.get(ids[row], 0) for row in candidates.rows]
-        ideal[i] = _dcg(np.sort(np.array(list(question.relevant.values()), dtype=np.float64))[::-1])
-    return TrainingSet(suite, z, np.array([agreement(candidates) for candidates in found]), gains, ideal)
+    return TrainingSet(suite, candidate_set(index, questions, vectors), ideal_of(questions))
+
+
+def ideal_of(questions: Sequence[Question]) -> Array:
+    """Each question's highest DCG at 10."""
+    return np.array([_dcg(np.array(sorted(q.relevant.values(), reverse=True), float)) for q in questions])
 
 
 def fit(sets: Sequence[TrainingSet]) -> Fusion:
     """Minimises the largest regret over the sets."""
-    parts = [_reachable(one) for one in sets]
+    parts = [one.candidates.take(one.candidates.reachable()) for one in sets]
     least = [_minimise(lambda theta, part=part: _loss(part, theta), [0, 2]).fun for part in parts]
 
     def largest_regret(theta: Array) -> tuple[float, Array]:
-        losses, gradients = zip(*(_loss(part, theta) for part in parts), strict=True)
-        regrets = SHARPNESS * (np.array(losses) - least)
+        values, gradients = zip(*(_loss(part, theta) for part in parts), strict=True)
+        regrets = SHARPNESS * (np.array(values) - least)
         slopes = theta * [0, 1, 0, 1]
         value = logsumexp(regrets) / SHARPNESS + PENALTY * float((slopes**2).sum())
         return value, softmax(regrets) @ np.array(gradients) + 2 * PENALTY * slopes
@@ -82,17 +77,10 @@ def fit(sets: Sequence[TrainingSet]) -> Fusion:
     return Fusion(dense=(a_0, a_1), lexical=(b_0, b_1))
 
 
-def _loss(part: tuple[Array, Array, Array], theta: Array) -> tuple[float, Array]:
-    """-log of the relevant passages' share, the mean over questions; its gradient in (a_0, a_1, b_0, b_1)."""
-    z, r, gains = part
-    u = np.stack([np.ones_like(r), r], axis=1)
-    weighted = np.exp(u @ theta.reshape(2, 2).T)[:, :, None] * z
-    scores = np.where(gains < 0, -np.inf, weighted.sum(axis=1))
-    relevant = np.where(gains > 0, scores, -np.inf)
-    all_of, good = logsumexp(scores, axis=1), logsumexp(relevant, axis=1)
-    slope = np.exp(scores - all_of[:, None]) - np.exp(relevant - good[:, None])
-    per_side = (weighted * slope[:, None, :]).sum(axis=2)  # d loss / d log weight, (q, 2)
-    return float((all_of - good).mean()), (per_side.T @ u / len(u)).ravel()
+def _loss(part: CandidateSet, theta: Array) -> tuple[float, Array]:
+    """The mean over questions, and its gradient in (a_0, a_1, b_0, b_1)."""
+    values, gradients = losses(part, theta)
+    return float(values.mean()), gradients.mean(axis=0)
 
 
 def _minimise(objective: Callable[[Array], tuple[float, Array]], free: list[int]) -> OptimizeResult:
@@ -104,24 +92,16 @@ def _minimise(objective: Callable[[Array], tuple[float, Array]], free: list[int]
         value, gradient = objective(theta)
         return value, gradient[free]
 
-    return minimize(of_the_free, np.zeros(len(free)), jac=True, method="L-BFGS-B")
+    return minimised(of_the_free, np.zeros(len(free)))
 
 
 def ndcg(one: TrainingSet, fusion: Fusion | str) -> float:
     """Mean nDCG@10 by the fusion, or by the side that is named."""
-    if isinstance(fusion, str):
-        scores = one.z[:, ("dense", "lexical").index(fusion)]
-    else:
-        scores = (fusion.weights(one.agreement)[:, :, None] * one.z).sum(axis=1)
-    order = np.argsort(np.where(one.gains < 0, np.inf, -scores), axis=1, kind="stable")[:, :10]
-    gains = np.maximum(np.take_along_axis(one.gains, order, axis=1), 0)
+    of = one.candidates
+    scores = of.z[:, ("dense", "lexical").index(fusion)] if isinstance(fusion, str) else fused(of, fusion)
+    order = np.argsort(np.where(of.gains < 0, np.inf, -scores), axis=1, kind="stable")[:, :10]
+    gains = np.maximum(np.take_along_axis(of.gains, order, axis=1), 0)
     return float(np.mean([_dcg(row) / best for row, best in zip(gains, one.ideal, strict=True)]))
-
-
-def _reachable(one: TrainingSet) -> tuple[Array, Array, Array]:
-    """Without the questions that have no relevant passage among their candidates: no weight changes that."""
-    some = (one.gains > 0).any(axis=1)
-    return one.z[some], one.agreement[some], one.gains[some]
 
 
 def _dcg(gains: Array) -> float:
@@ -137,7 +117,9 @@ def _table(sets: Sequence[TrainingSet], chosen: Fusion) -> str:
         others = fit([other for other in sets if other is not one])
         row = [ndcg(one, "dense"), ndcg(one, "lexical"), ndcg(one, chosen), ndcg(one, others)]
         name = f"{one.suite.title} {one.suite.tuning}"
-        lines.append(f"| {name} | {len(one.z):,} | " + " | ".join(f"{value:.4f}" for value in row) + " |")
+        lines.append(
+            f"| {name} | {len(one.candidates):,} | " + " | ".join(f"{value:.4f}" for value in row) + " |"
+        )
     return "\n".join(lines)
 
 
@@ -157,7 +139,7 @@ def main() -> None:
         data = written if name == BANKING77.name else options.data
         sets.append(load(FITTED_ON[name], data, options.indexes))
     chosen = fit(sets)
-    fitted_on = {f"{one.suite.name} {one.suite.tuning}": len(one.z) for one in sets}
+    fitted_on = {f"{one.suite.name} {one.suite.tuning}": len(one.candidates) for one in sets}
     fields = {"dense": chosen.dense, "lexical": chosen.lexical, "questions": fitted_on}
     lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in fields.items())
     OUT.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")

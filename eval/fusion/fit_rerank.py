@@ -17,7 +17,7 @@ from typing import get_args
 
 import numpy as np
 
-from eval.fusion.fit import Array, TrainingSet, fit, ndcg
+from eval.fusion.fit import Array, TrainingSet, fit, ideal_of, ndcg
 from eval.retrieval.sets import SUITES, Suite, index_of, questions_of, vectors_of
 from eval.training.reranker_data import LEARNT_FROM, article_of, is_left_out, titles_by_id
 from ragkit.corpus.questions import Question
@@ -26,6 +26,7 @@ from ragkit.retrieval.fusion import default_fusion
 from ragkit.retrieval.index import Index, Mode, Ranking
 from ragkit.retrieval.reranking import DEPTH, WEIGHTS_FILE, Reranker, load_reranker
 from ragkit.retrieval.temperature import TEMPERATURES
+from ragkit.training.retrieval.fusion import CandidateSet
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 TABLE = Path(__file__).resolve().parents[1] / "results" / "rerank_fit.md"
@@ -83,16 +84,14 @@ def _set(
     ids: Sequence[str],
 ) -> TrainingSet:
     z = np.zeros((len(questions), 2, DEPTH))
-    gains, ideal = np.full((len(questions), DEPTH), -1.0), np.zeros(len(questions))
+    gains = np.full((len(questions), DEPTH), -1.0)
     for i, (question, (scores, rows)) in enumerate(zip(questions, rankings, strict=True)):
         count = len(rows)
         z[i, 0, :count] = scores / TEMPERATURES[mode]
         z[i, 1, :count] = logits[i][np.searchsorted(union[i], rows)]
         gains[i, :count] = [question.relevant.get(ids[row], 0) for row in rows]
-        best = np.sort(np.array(list(question.relevant.values()), dtype=np.float64))[::-1][:10]
-        ideal[i] = (best / np.log2(np.arange(2, 2 + len(best)))).sum()
     # No agreement between two sides to go by: the slopes of the hybrid's weights stay 0.
-    return TrainingSet(suite, z, np.zeros(len(questions)), gains, ideal)
+    return TrainingSet(suite, CandidateSet(z, np.zeros(len(questions)), gains), ideal_of(questions))
 
 
 def weights_of(sets: Sequence[TrainingSet]) -> tuple[float, float]:
@@ -115,7 +114,7 @@ def _table(sets: Sequence[dict[Mode, TrainingSet]]) -> str:
             row = [ndcg(one, "dense"), ndcg(one, "lexical"), ndcg(one, chosen), ndcg(one, others)]
             cells = " | ".join(f"{value:.4f}" for value in row)
             name = f"{one.suite.title} {one.suite.tuning}"
-            lines.append(f"| {mode} | {name} | {len(one.z):,} | {cells} |")
+            lines.append(f"| {mode} | {name} | {len(one.candidates):,} | {cells} |")
     return "\n".join(lines)
 
 
@@ -137,7 +136,8 @@ def main() -> None:
     ]
     weights = {mode: weights_of([one[mode] for one in sets]) for mode in MODES}
     fitted_on = {
-        f"{one['hybrid'].suite.name} {one['hybrid'].suite.tuning}": len(one["hybrid"].z) for one in sets
+        f"{one['hybrid'].suite.name} {one['hybrid'].suite.tuning}": len(one["hybrid"].candidates)
+        for one in sets
     }
     fields = {"weights": weights, "questions": fitted_on}
     lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in fields.items())

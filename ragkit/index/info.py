@@ -25,6 +25,8 @@ class IndexInfo:
     factory: str
     search: dict[str, int]
     lexical: bool
+    fusion: dict[str, Any] | None
+    """The hybrid's numbers where they were tuned to this index."""
     counts: Counts
     size: int
     """Of the generation: texts, vectors and lexical index; the cache is apart."""
@@ -54,6 +56,7 @@ def describe(generation: Generation) -> IndexInfo:
         factory=manifest.factory,
         search=manifest.search,
         lexical=manifest.lexical,
+        fusion=manifest.fusion,
         counts=manifest.counts,
         size=sum(record.size for record in manifest.files.values()),
         vector_size=vector_size,

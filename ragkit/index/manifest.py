@@ -8,7 +8,7 @@ from typing import Any, Self
 from ragkit.encoders.passport import Passport
 from ragkit.errors import RagkitError
 
-FORMAT = 1
+FORMAT = 2
 """Version of the layout on disk. A reader refuses a higher one: it was made by a newer ragkit."""
 
 
@@ -54,6 +54,8 @@ class Manifest:
     seconds: dict[str, float]
     """Wall-clock seconds that writing this generation took, by stage."""
     files: dict[str, FileRecord] = field(default_factory=dict)
+    fusion: dict[str, Any] | None = None
+    """The hybrid's numbers where they were tuned to this index (since format 2), else the default's hold."""
     format: int = FORMAT
 
     def to_json(self) -> str:

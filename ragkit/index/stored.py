@@ -19,10 +19,11 @@ from ragkit.index.reading import GenerationReader
 from ragkit.index.recipe import AUTO, check_factory
 from ragkit.index.vector_cache import clean_cache
 from ragkit.index.vector_index import Ids, Scores
-from ragkit.index.writing import CACHE, GenerationWriter, Settings
+from ragkit.index.writing import CACHE, GenerationWriter, Settings, settings_of
 
 if TYPE_CHECKING:
     from ragkit.corpus.splitting import Splitting
+    from ragkit.index.passage_vectors import PassageVectors
 
 
 class StoredIndex:
@@ -221,6 +222,13 @@ class StoredIndex:
         """As `dense_candidates`, by BM25. Raises RagkitError where the index was built without `lexical`."""
         return self._reader.lexical.search(questions, k, allowed)
 
+    def passage_vectors(self) -> "PassageVectors":
+        """The passages' exact vectors, by row. Raises RagkitError where the index's cache lacks some."""
+        from ragkit.index.passage_vectors import PassageVectors
+
+        store = self._reader.store
+        return PassageVectors(self.path, self.manifest, store.keys(), store.live_rows)
+
     def _show(self, generation: Generation) -> None:
         self._generation = generation
         self._reader = GenerationReader(generation)
@@ -228,7 +236,7 @@ class StoredIndex:
     def _put(self, sources: Sources, strict: bool, on_event: OnEvent | None, replace: bool) -> None:
         def change(base: PassageStore, writer: PassageWriter, report: WriteReport) -> bool:
             known = base.document_rows()
-            splitting = self._splitting()
+            splitting = settings_of(self.manifest).splitting
             tokenizer = tokenizer_of(self.encoder) if splitting and splitting.unit == "tokens" else None
             replaced: list[int] = []
             writer.copy(base)
@@ -273,10 +281,9 @@ class StoredIndex:
                 refuse_other(self._encoder, base)
             self._show(base)
             store = self._reader.store
-            settings = Settings(
-                base.manifest.passport, self._splitting(), base.manifest.index, base.manifest.lexical
+            writer = GenerationWriter(
+                generations, settings_of(base.manifest), lambda: self.encoder, report, on_event
             )
-            writer = GenerationWriter(generations, settings, lambda: self.encoder, report, on_event)
             if writer.write(lambda target: change(store, target, report), base if extend else None):
                 self._show(generations.current())
                 del base, store  # with them goes the lock on the generation before
@@ -288,9 +295,3 @@ class StoredIndex:
                 )
         self.last_write = report
         return report
-
-    def _splitting(self) -> "Splitting | None":
-        from ragkit.corpus.splitting import Splitting
-
-        stored = self.manifest.splitting
-        return None if stored is None else Splitting(**stored)

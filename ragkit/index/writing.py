@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,15 @@ class Settings:
     splitting: "Splitting | None"
     index: str
     lexical: bool
+    fusion: dict[str, Any] | None = None
+
+
+def settings_of(manifest: Manifest) -> Settings:
+    """Those that a generation was written with."""
+    from ragkit.corpus.splitting import Splitting
+
+    splitting = None if manifest.splitting is None else Splitting(**manifest.splitting)
+    return Settings(manifest.passport, splitting, manifest.index, manifest.lexical, manifest.fusion)
 
 
 class GenerationWriter:
@@ -235,6 +244,7 @@ class GenerationWriter:
             counts=counts,
             seconds={stage: round(s, 4) for stage, s in self._report.seconds.items()},
             files=files,
+            fusion=settings.fusion,
         )
         self._generations.publish(folder, manifest)
         self._tell("writing", 1, 1, "generation")

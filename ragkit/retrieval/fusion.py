@@ -21,10 +21,11 @@ Fusion Functions for Hybrid Retrieval", TOIS 2023.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +56,15 @@ class Fusion:
 
     dense: tuple[float, float]
     lexical: tuple[float, float]
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        """From a mapping with "dense" and "lexical"; others are left aside.
+
+        Raises ValueError where they are not two numbers each.
+        """
+        (a_0, a_1), (b_0, b_1) = (map(float, fields[side]) for side in ("dense", "lexical"))
+        return cls((a_0, a_1), (b_0, b_1))
 
     def weights(self, agreement: npt.ArrayLike) -> Scores:
         """The positive weights of z_d and z_l at an agreement, (...) -> (..., 2)."""
@@ -107,8 +117,7 @@ def _standardise(scores: npt.ArrayLike, best: npt.ArrayLike) -> Scores:
 
 @cache
 def default_fusion() -> Fusion:
-    """The one setting for all corpora and encoders, from `fusion.json`."""
-    fitted: dict[str, Any] = json.loads(
-        (files("ragkit.retrieval") / "fusion.json").read_text(encoding="utf-8")
+    """The one setting for all corpora and encoders, from `fusion.json`; an index may hold its own."""
+    return Fusion.from_json(
+        json.loads((files("ragkit.retrieval") / "fusion.json").read_text(encoding="utf-8"))
     )
-    return Fusion(dense=tuple(fitted["dense"]), lexical=tuple(fitted["lexical"]))

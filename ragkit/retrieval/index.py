@@ -9,7 +9,7 @@ from ragkit.encoders.encoder import Vectors
 from ragkit.errors import RagkitError
 from ragkit.index.stored import StoredIndex
 from ragkit.index.vector_index import Ids
-from ragkit.retrieval.fusion import DEPTH, Candidates, Scores, default_fusion
+from ragkit.retrieval.fusion import DEPTH, Candidates, Fusion, Scores, default_fusion
 from ragkit.retrieval.hit import Hit
 
 if TYPE_CHECKING:
@@ -30,6 +30,12 @@ class Index(StoredIndex):
 
     reranker: "Reranker | None" = None
     """Set it (`reranking.load_reranker`), and the best passages of every search are read again."""
+
+    @property
+    def fusion(self) -> Fusion:
+        """What hybrid searches go by: tuned to this index (`ragkit index tune`), else the default."""
+        stored = self.manifest.fusion
+        return default_fusion() if stored is None else Fusion.from_json(stored)
 
     def search(
         self, question: str, k: int = 5, *, mode: Mode = "hybrid", filter: str | None = None
@@ -69,7 +75,7 @@ class Index(StoredIndex):
             if mode == "dense":
                 rankings = self._dense(vectors, depth, allowed)
             else:
-                fuse = default_fusion().fuse
+                fuse = self.fusion.fuse
                 found = self._candidates(questions, vectors, depth, allowed)
                 rankings = [_best(candidates, fuse(candidates), depth) for candidates in found]
         if self.reranker is not None:

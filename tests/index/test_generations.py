@@ -81,7 +81,7 @@ def test_a_newer_format_is_refused(built: Path) -> None:
         manifest.write_text(json.dumps(fields))
         checksum = hashlib.sha256(manifest.read_bytes()).hexdigest()
         pointer.write_text(json.dumps({"generation": "000001", "manifest": checksum}))
-        with pytest.raises(RagkitError, match=r"newer ragkit \(99.0, format 2.*upgrade"):
+        with pytest.raises(RagkitError, match=rf"newer ragkit \(99.0, format {FORMAT + 1}.*upgrade"):
             StoredIndex.open(built)
     finally:
         pointer.write_text(before[0])

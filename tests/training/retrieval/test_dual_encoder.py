@@ -18,7 +18,7 @@ from ragkit.corpus.document import Document
 from ragkit.encoders.loading import load_encoder
 from ragkit.encoders.sentence import SentenceEncoder
 from ragkit.errors import RagkitError
-from ragkit.index.adopt import adopt
+from ragkit.index.rewriting import adopt
 from ragkit.retrieval.index import Index
 from ragkit.training.curves import read_log
 from ragkit.training.retrieval.data import (
