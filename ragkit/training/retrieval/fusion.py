@@ -49,7 +49,7 @@ class CandidateSet:
 
     def reachable(self) -> npt.NDArray[np.bool_]:
         """(q,): whether a relevant passage is among the candidates; where none is, no weight changes that."""
-        return (self.gains > 0).any(axis=1)
+        return np.asarray((self.gains > 0).any(axis=1))
 
 
 def candidate_set(index: Index, questions: Sequence[Question], vectors: Vectors) -> CandidateSet:
