@@ -33,4 +33,4 @@ def tune(
         else f"{opened.path}: tuning did not help; hybrid searches go by the default"
     )
     if report.unreachable:
-        note(f"{report.unreachable:,} questions left aside: their passage is not among the candidates")
+        note(f"questions left aside, as no relevant passage is among the candidates: {report.unreachable:,}")
