@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,7 @@ from ragkit_cli.options import (
     RerankerModel,
     checked_mode,
     index_and_question,
+    open_index,
     open_searched,
 )
 from ragkit_cli.search import excerpt, nothing_found, passage_json, where
@@ -26,6 +28,7 @@ from ragkit_cli.search import excerpt, nothing_found, passage_json, where
 if TYPE_CHECKING:
     from ragkit.generation.answer import Answer, Support
     from ragkit.generation.answerer import Answerer
+    from ragkit.generation.tools.tool import Tool
     from ragkit.retrieval.index import Index
 
 Reader = Annotated[
@@ -46,6 +49,11 @@ Beams = Annotated[
 ]
 Temperature = Annotated[
     float | None, typer.Option("--temperature", help="Of p(z|x), the softmax of the passages' scores.")
+]
+
+ToolOption = Annotated[
+    list[str] | None,
+    typer.Option("--tool", help="calculator, or NAME=INDEX to search: what the generator may call."),
 ]
 
 
@@ -69,6 +77,7 @@ def ask(
     method: Method = None,
     beams: Beams = None,
     temperature: Temperature = None,
+    tool: ToolOption = None,
     why: Annotated[bool, typer.Option("--why", help="Also the answers with one passage left out.")] = False,
     json: Json = False,
 ) -> None:
@@ -81,6 +90,7 @@ def ask(
     answerer = make_answerer(
         open_searched(name, rerank, reranker, rerank_depth), k=k, mode=mode, reader=reader,
         reader_model=reader_model, generator=generator, method=method, beams=beams, temperature=temperature,
+        tools=[make_tool(spec) for spec in tool or []],
     )  # fmt: skip
     answers = answerer.ask_batch(questions, why=why, filter=filter)
     if json:
@@ -105,17 +115,21 @@ def make_answerer(
     beams: int | None,
     temperature: float | None,
     allow_empty: bool = True,
+    tools: "Sequence[Tool]" = (),
 ) -> "Answerer":
     """The answerer that the options of `ask` and `eval qa` describe."""
     common: dict[str, Any] = {"k": k, "mode": checked_mode(mode), "temperature": temperature}
     if reader or reader_model:
-        for option, given in (("--generator", generator), ("--method", method), ("--beams", beams)):
+        for option, given in (
+            ("--generator", generator), ("--method", method), ("--beams", beams), ("--tool", tools or None),
+        ):  # fmt: skip
             if given is not None:
                 raise typer.BadParameter("an answer is read or generated, not both", param_hint=option)
         from ragkit.generation.reader import ExtractiveReader
 
         return ExtractiveReader(index, reader_model or "packaged", allow_empty=allow_empty, **common)
     common["min_answer_tokens"] = 0 if allow_empty else 2
+    common["tools"] = tools
     if beams is not None:
         common["beams"] = beams
     if method in (None, "rag-sequence"):
@@ -127,6 +141,20 @@ def make_answerer(
 
         return RagToken(index, generator or "packaged", **common)
     raise typer.BadParameter(f"{method!r} is neither rag-sequence nor rag-token", param_hint="--method")
+
+
+def make_tool(spec: str) -> "Tool":
+    """From what `--tool` takes."""
+    from ragkit.generation.tools.calculator import Calculator
+
+    name, is_index, index = spec.partition("=")
+    if is_index:
+        from ragkit.generation.tools.index_search import IndexSearch
+
+        return IndexSearch(open_index(index), name)
+    if name != Calculator.name:
+        raise typer.BadParameter(f"{spec!r} is neither calculator nor NAME=INDEX", param_hint="--tool")
+    return Calculator()
 
 
 def answer_json(answer: "Answer") -> dict[str, Any]:
@@ -145,6 +173,7 @@ def answer_json(answer: "Answer") -> dict[str, Any]:
             for left in answer.without
         ],
         "truncated": answer.truncated,
+        "calls": [asdict(call) for call in answer.calls],
     }
 
 
@@ -175,6 +204,8 @@ def print_answer(answer: "Answer") -> None:
         for left in answer.without:
             probability = math.exp(left.log_probability)
             print(f"  {where(left.passage)}: {_one_line(left.text) or '(no answer)'} ({probability:.3f})")
+    for call in answer.calls:
+        note(f"called {call}" if call.result is not None else f"refused {call}: {call.refusal}")
     for passage, tokens in answer.truncated.items():
         note(f"{passage}: {tokens} tokens cut to fit the model's window")
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from ragkit.corpus.document import Passage
+from ragkit.generation.tools.tool import ToolCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +48,5 @@ class Answer:
     """Leave-one-passage-out answers, filled when asked for (`why=True`)."""
     truncated: dict[str, int] = field(default_factory=dict)
     """Passage id -> tokens cut from it to fit the model's window; passages not named were whole."""
+    calls: list[ToolCall] = field(default_factory=list)
+    """Tools that the generator called before it answered, in order."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from ragkit.retrieval.hit import Hit
 
 if TYPE_CHECKING:
     from ragkit.generation.generator import Generator, Hypothesis, Reading, Tokens
+    from ragkit.generation.tools.tool import Tool, ToolCall
     from ragkit.retrieval.index import Index, Mode
 
 PROMPTS_AT_ONCE = 40
@@ -52,6 +53,8 @@ class Rag(Answerer):
         max_answer_tokens: most tokens of an answer, its end included.
         min_answer_tokens: fewest, its end included; from 2 on there is no empty answer.
         mode: how `ask` searches.
+        tools: what the generator may call before it answers, see `tools.tool`. A generator calls what it was
+            taught to call; the packaged one was taught none.
 
     Raises RagkitError for values out of range and where the generator does not load.
     """
@@ -67,6 +70,7 @@ class Rag(Answerer):
         max_answer_tokens: int = 32,
         min_answer_tokens: int = 0,
         mode: Mode = "hybrid",
+        tools: Sequence[Tool] = (),
     ) -> None:
         super().__init__(index, k=k, temperature=temperature, mode=mode)
         if beams < 1:
@@ -79,6 +83,9 @@ class Rag(Answerer):
         self.beams = beams
         self.max_answer_tokens = max_answer_tokens
         self.min_answer_tokens = min_answer_tokens
+        self.tools = {tool.name: tool for tool in tools}
+        if len(self.tools) < len(tools):
+            raise RagkitError("two tools have one name: give each its own")
         if isinstance(generator, str):
             from ragkit.generation.loading import load_generator
 
@@ -94,6 +101,7 @@ class Rag(Answerer):
             "beams": self.beams,
             "max_answer_tokens": self.max_answer_tokens,
             "min_answer_tokens": self.min_answer_tokens,
+            **({"tools": list(self.tools)} if self.tools else {}),
         }
 
     def answer(
@@ -107,11 +115,20 @@ class Rag(Answerer):
         """
         checked(questions, hits)
         answers = [nothing_found(question) for question in questions]
-        for batch in _batches([len(found) for found in hits]):
-            made = self._answer_batch([questions[i] for i in batch], [hits[i] for i in batch], why)
+        called = [self._call_tools(question, found) for question, found in zip(questions, hits, strict=True)]
+        for batch in _batches([len(found) for _, found, _ in called]):
+            made = self._answer_batch([called[i][0] for i in batch], [called[i][1] for i in batch], why)
             for i, answer in zip(batch, made, strict=True):
-                answers[i] = answer
+                answers[i] = replace(answer, question=questions[i], calls=called[i][2])
         return answers
+
+    def _call_tools(self, question: str, hits: Sequence[Hit]) -> tuple[str, Sequence[Hit], list[ToolCall]]:
+        """The question with the results of its calls, what there is to read, and the calls."""
+        if not self.tools:
+            return question, hits, []
+        from ragkit.generation.tools.use import use_tools
+
+        return use_tools(self.generator, self.tools, question, hits)
 
     def _answer_batch(self, questions: list[str], hits: list[Sequence[Hit]], why: bool) -> list[Answer]:
         from ragkit.generation.generator import token_log_likelihoods

@@ -126,6 +126,7 @@ USAGE = [
     ("eval", "retrieval", "x", "demo:", "-k", "0"),
     ("list", "things"),
     ("ask", "x", "--method", "magic"),
+    ("ask", "x", "--tool", "abacus"),
 ]
 
 
