@@ -17,13 +17,13 @@ from transformers import (
     BertForSequenceClassification,
 )
 
-from ragkit.corpus.document import Document
+from ragkit.corpus.document import Document, Passage
 from ragkit.errors import RagkitError
 from ragkit.generation.marginal import log_priors
 from ragkit.models.compress.int8_storage import load_quantised, save_quantised
 from ragkit.retrieval.index import Index, Mode
 from ragkit.retrieval.pair_scores import Pair, PairScorer
-from ragkit.retrieval.reranking import Reranker, Weights, load_reranker
+from ragkit.retrieval.reranking import WEIGHTS, Reranker, Weights, load_reranker
 from ragkit.retrieval.temperature import TEMPERATURES
 from ragkit.training.answering.reader import packaged_encoder
 from tests.hashing_encoder import HashingEncoder
@@ -128,6 +128,21 @@ def test_what_was_not_read_never_overtakes_what_was(scores: list[float], data: s
     read, unread = found[: len(logits)], found[len(logits) :]
     assert not len(unread) or unread.max() <= read.min() + 1e-9
     assert (np.diff(unread) <= 1e-9).all()
+
+
+def test_the_packaged_one_reads_what_a_passage_says() -> None:
+    packaged = load_reranker()
+    assert set(packaged.weights) == {"hybrid", "dense", "lexical"}
+    texts = (
+        "Paris has been the capital of France for most of its history.",
+        "The capital that France raised for the railway came from a bank in Lyon.",
+        "Berlin is the capital of Germany.",
+    )
+    passages = [Passage(str(i), str(i), text, 0, len(text)) for i, text in enumerate(texts)]
+    (logits,) = packaged.logits(["Which city is the capital of France?"], [passages])
+    assert logits.argmax() == 0 and logits[0] > 0
+    files = [path for path in WEIGHTS.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 25e6
 
 
 @pytest.fixture(scope="module")
