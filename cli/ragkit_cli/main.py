@@ -25,6 +25,7 @@ from ragkit_cli import (
     search,
     train,
     train_dpr,
+    train_rag,
     train_rerank,
     tune,
 )
@@ -45,6 +46,7 @@ index.app.command("adopt")(adopt.adopt)
 index.app.command("tune")(tune.tune)
 train.app.command("dpr")(train_dpr.dpr)
 train.app.command("rerank")(train_rerank.rerank)
+train.app.command("rag")(train_rag.rag)
 app.command("mine")(mine.mine)
 app.add_typer(train.app, name="train", help="Train an answerer, a retriever, or a model of a chapter.")
 app.command("check")(check.check)

@@ -112,6 +112,9 @@ class _Run:
         last = time.monotonic()
         stream = self._stream()
         while self.progress.step < self.total:
+            self.recipe.before_step(self.progress.step)
+            if self.recipe.validates_first and self.progress.step == 0:
+                self._validate()
             self._optimise([next(stream) for _ in range(self._batches_per_step)])
             now = time.monotonic()
             self.progress.seconds += now - last
@@ -124,7 +127,9 @@ class _Run:
             stop = bool(self.settings.patience) and (
                 self.progress.validations_since_best >= self.settings.patience
             )
-            if stop or step == self.total or now - saved_at > 60 * self.settings.checkpoint_minutes:
+            every = self.recipe.checkpoint_every
+            due = every is not None and step % every == 0
+            if stop or due or step == self.total or now - saved_at > 60 * self.settings.checkpoint_minutes:
                 self._save()
                 saved_at = time.monotonic()
             if stop:

@@ -59,6 +59,12 @@ class Recipe(ABC):
     best_metric: str = "loss"
     """The key of `validate`'s answer that is to be maximised (minimised if it is "loss")."""
 
+    validates_first: bool = False
+    """Whether the starting weights are validated, too."""
+
+    checkpoint_every: int | None = None
+    """Steps between checkpoints, besides those that `LoopSettings.checkpoint_minutes` asks for."""
+
     @abstractmethod
     def batches(self, epoch: int) -> Sequence[Any]:
         """The batches of an epoch in order: the same for the same epoch, whoever asks and when."""
@@ -70,6 +76,9 @@ class Recipe(ABC):
     @abstractmethod
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Scores on data held out; called in evaluation mode without gradients."""
+
+    def before_step(self, step: int) -> None:
+        """Called before the step numbered `step`, from 0, and again where a run goes on at that step."""
 
     def optimizer(self, groups: list[dict[str, Any]], learning_rate: float) -> torch.optim.Optimizer:
         """What takes the steps; the loop sets each group's "lr" before every one of them."""
