@@ -155,11 +155,13 @@ class Rag(Answerer):
                 target[:] = 0.0
                 target[: len(answer)] = scores[: len(answer)]
 
+        log_none = self._log_none(reading)
         answers = []
         for question, found, proposed, prior, begin in zip(
             questions, hits, candidates, priors, begins, strict=False
         ):
-            answer = self._explain(question, found, proposed, prior, why)
+            none = None if log_none is None else log_none[begin : begin + len(found)]
+            answer = self._explain(question, found, proposed, prior, none, why)
             for hit, lost in zip(found, cut[begin : begin + len(found)], strict=True):
                 if lost:
                     answer.truncated[hit.passage.id] = lost
@@ -172,6 +174,7 @@ class Rag(Answerer):
         hits: Sequence[Hit],
         candidates: Candidates,
         log_prior: Logs,
+        log_none: Logs | None,
         why: bool,
     ) -> Answer:
         """The best candidate, and all that follows from the likelihoods."""
@@ -190,7 +193,14 @@ class Rag(Answerer):
         likelihood = likelihoods[best]
         posterior = np.exp(normalised(log_prior + likelihood))
         support = [
-            Support(hits[z].passage, float(np.exp(log_prior[z])), float(likelihood[z]), float(posterior[z]))
+            Support(
+                hits[z].passage,
+                float(np.exp(log_prior[z])),
+                float(likelihood[z]),
+                float(posterior[z]),
+                hits[z].score,
+                None if log_none is None else float(log_none[z]),
+            )
             for z in np.argsort(-posterior, kind="stable")
         ]
         alternatives: dict[str, float] = {}
@@ -209,6 +219,14 @@ class Rag(Answerer):
                 text = self._text(hits, candidates.answers[best], rest + likelihoods[best])
                 answer.without.append(WithoutPassage(hit.passage, text, float(log_p[best])))
         return answer
+
+    def _log_none(self, reading: Reading) -> Logs | None:
+        """log p(the empty answer | x, z), (rows,), of models whose empty answer says that there is none."""
+        ending = self.generator.ending
+        if not ending.empty_is_none:
+            return None
+        logs = reading.logits.double().log_softmax(-1)[:, list(ending.stops)].logsumexp(-1)
+        return np.asarray(logs.cpu())
 
     def _empty(self, candidates: Candidates) -> int | None:
         """The candidate that says that the passage does not hold the answer, if it is not the only one."""

@@ -100,8 +100,9 @@ class ExtractiveReader(Answerer):
         passages = [hit.passage for hit in hits]
         prior = log_priors([hit.score for hit in hits], self.temperature)
         likelihood, places = _outcomes(passages, prior, read)
+        none = np.array([shown.null - shown.log_all for shown in read])
         if self.allow_empty:
-            likelihood[""] = np.array([shown.null - shown.log_all for shown in read])
+            likelihood[""] = none
             places[""] = []
         if not likelihood:
             return nothing_found(question)
@@ -115,7 +116,7 @@ class ExtractiveReader(Answerer):
             question=question,
             text=texts[best],
             log_probability=float(marginal[best]),
-            support=_support(passages, prior, table[best], places[keys[best]]),
+            support=_support(hits, prior, table[best], none, places[keys[best]]),
             alternatives=[(texts[c], float(marginal[c])) for c in order[1:PROPOSED] if marginal[c] > -np.inf],
         )
         if why and len(passages) > 1:
@@ -171,12 +172,19 @@ def _text(places: list[Place], passages: Sequence[Passage]) -> str:
 
 
 def _support(
-    passages: Sequence[Passage], prior: Logs, likelihood: Logs, places: list[Place]
+    hits: Sequence[Hit], prior: Logs, likelihood: Logs, none: Logs, places: list[Place]
 ) -> list[Support]:
     posterior = np.exp(normalised(prior + likelihood))
     found = []
     for z in np.argsort(-posterior, kind="stable"):
-        support = Support(passages[z], float(np.exp(prior[z])), float(likelihood[z]), float(posterior[z]))
+        support = Support(
+            hits[z].passage,
+            float(np.exp(prior[z])),
+            float(likelihood[z]),
+            float(posterior[z]),
+            hits[z].score,
+            float(none[z]),
+        )
         inside = [place for place in places if place[1] == z]
         if inside:
             _, _, start, end = max(inside)
