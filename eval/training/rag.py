@@ -42,7 +42,7 @@ K = 5
 AT_ONCE = 8
 """Questions whose passages are read in one batch."""
 ANSWER_TOKENS = 40
-LIKELIHOOD, SUCCESS = "log p(y|x)", f"Success@{K}"
+LIKELIHOOD, SUCCESS = "log-likelihood", f"Success@{K}"
 
 Values = npt.NDArray[np.float64]
 
@@ -163,7 +163,7 @@ def report(measured: dict[str, Any], command: str) -> str:
     return (
         "# RAG trained end to end\n\n"
         f"`{command}`. {measured['questions']:,} questions of SQuAD dev over all paragraphs; {LIKELIHOOD} of "
-        f"the gold answer over {K} passages of dense search, natural logarithm; EM in the default pipeline"
+        f"the gold answer over {K} passages of dense search: log p(y|x), natural; EM in the default pipeline"
         + (f" on {measured['exact']['before']['questions']:,} questions" if measured["exact"] else "")
         + ". In brackets 95 % bootstrap intervals over questions, p of the paired randomisation test.\n\n"
         + markdown(head, rows)

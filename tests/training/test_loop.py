@@ -62,6 +62,18 @@ class Quiet(Regression):
         return {"loss": ((model(x) - x.sum(1, keepdim=True)) ** 2).mean()}
 
 
+class Watched(Regression):
+    validates_first = True
+    checkpoint_every = 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[int] = []
+
+    def before_step(self, step: int) -> None:
+        self.steps.append(step)
+
+
 class Worsening(Regression):
     def validate(self, model: nn.Module) -> dict[str, float]:
         return {"loss": next(self.scores)}
@@ -228,3 +240,13 @@ def test_cut_off_line_of_the_log_is_left_out(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     log.write_text(json.dumps({"event": "start"}) + '\n{"event": "st')
     assert read_log(log) == [{"event": "start"}]
+
+
+def test_a_recipe_may_look_at_the_start_act_before_steps_and_ask_for_checkpoints(tmp_path: Path) -> None:
+    recipe = Watched()
+    settings = replace(SETTINGS, max_steps=9, validate_every=100, checkpoint_minutes=60)
+    train(recipe, tmp_path, settings)
+    assert recipe.steps == list(range(9))
+    events = read_log(tmp_path / "log.jsonl")
+    assert [e["step"] for e in events if e["event"] == "validate"] == [0, 9]
+    assert [e["step"] for e in events if e["event"] == "checkpoint"] == [4, 8, 9]

@@ -133,6 +133,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, index: Index, pointer: Pat
     out = tmp_path_factory.mktemp("trained")
     events: list[dict[str, Any]] = []
     settings = quick(pointer, 100, batch=8, k=20)
+    settings = replace(settings, loop=replace(settings.loop, checkpoint_minutes=60.0))
     return out, train_rag(index, [questions], out, settings, events.append), events
 
 
@@ -208,7 +209,7 @@ class Killed(Exception):
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(
     index: Index, pointer: Path, questions: Path, tmp_path: Path, loss: LossName
 ) -> None:
-    settings = quick(pointer, 20, loss=loss, batch=6)
+    settings = quick(pointer, 12, loss=loss, batch=8)
     whole = train_rag(index, [questions], tmp_path / "whole", settings)
 
     def kill_after(step: int) -> Any:
@@ -218,7 +219,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
 
         return on_event
 
-    for step in (3, 14):  # in the first and in the second epoch
+    for step in (3, 11):  # in the first and in the second epoch
         with pytest.raises(Killed):
             train_rag(index, [questions], tmp_path / "torn", settings, kill_after(step))
     torn = train_rag(index, [questions], tmp_path / "torn", settings)
