@@ -19,6 +19,10 @@ class Support:
     prior: float
     log_likelihood: float
     posterior: float
+    score: float = 0.0
+    """The retrieval's, on the scale of its mode."""
+    log_none: float | None = None
+    """log p(no answer | x, z): that the passage does not hold the answer. None of models that cannot say."""
     start: int | None = None
     """For an extractive answer: where it begins in `passage.text`, in characters."""
     end: int | None = None
@@ -50,3 +54,7 @@ class Answer:
     """Passage id -> tokens cut from it to fit the model's window; passages not named were whole."""
     calls: list[ToolCall] = field(default_factory=list)
     """Tools that the generator called before it answered, in order."""
+    confidence: float | None = None
+    """Calibrated probability that the answer is right (`confidence`), where a calibration was applied."""
+    withheld: bool = False
+    """Whether the risk of giving it is too high: `text` is what would have been said."""

@@ -46,10 +46,15 @@ class Answerer(ABC):
 
     @property
     def config(self) -> dict[str, Any]:
-        """What the answers depend on besides index and weights, as JSON values."""
-        reranker = None if self.index is None else self.index.reranker
-        named = {} if reranker is None else {"reranker": reranker.name, "reranker_depth": reranker.depth}
-        return {"k": self.k, "temperature": self.temperature, "mode": self.mode, **named}
+        """What the answers depend on besides the index's passages, as JSON values."""
+        named: dict[str, Any] = {"k": self.k, "temperature": self.temperature, "mode": self.mode}
+        if self.index is not None:
+            named["encoder"] = self.index.manifest.passport.name
+            if self.index.manifest.fusion is not None:
+                named["fusion"] = "tuned"
+            if (reranker := self.index.reranker) is not None:
+                named |= {"reranker": reranker.name, "reranker_depth": reranker.depth}
+        return named
 
     def ask(self, question: str, *, why: bool = False, filter: str | None = None) -> Answer:
         """Answers one question: see `ask_batch`."""

@@ -86,6 +86,7 @@ class Rag(Answerer):
         self.tools = {tool.name: tool for tool in tools}
         if len(self.tools) < len(tools):
             raise RagkitError("two tools have one name: give each its own")
+        self.weights = generator if isinstance(generator, str) else "given"
         if isinstance(generator, str):
             from ragkit.generation.loading import load_generator
 
@@ -95,9 +96,10 @@ class Rag(Answerer):
 
     @property
     def config(self) -> dict[str, Any]:
-        """Everything the answers depend on besides index and weights, as JSON values."""
+        """Everything the answers depend on besides the index's passages, as JSON values."""
         return {
             **super().config,
+            "weights": self.weights,
             "beams": self.beams,
             "max_answer_tokens": self.max_answer_tokens,
             "min_answer_tokens": self.min_answer_tokens,

@@ -65,6 +65,7 @@ class ExtractiveReader(Answerer):
             raise RagkitError(f"max_answer_tokens must be at least 1, not {max_answer_tokens}")
         self.max_answer_tokens = max_answer_tokens
         self.allow_empty = allow_empty
+        self.weights = reader if isinstance(reader, str) else "given"
         model, tokenizer = load_reader(reader) if isinstance(reader, str) else reader
         self.scorer = SpanScorer(model, tokenizer, max_answer_tokens)
 
@@ -72,6 +73,7 @@ class ExtractiveReader(Answerer):
     def config(self) -> dict[str, Any]:
         return {
             "model": "reader",
+            "weights": self.weights,
             **super().config,
             "max_answer_tokens": self.max_answer_tokens,
             "allow_empty": self.allow_empty,
