@@ -14,6 +14,7 @@ import typer
 
 from ragkit.errors import RagkitError
 from ragkit_cli import (
+    adapt,
     adopt,
     ask,
     check,
@@ -48,6 +49,7 @@ train.app.command("dpr")(train_dpr.dpr)
 train.app.command("rerank")(train_rerank.rerank)
 train.app.command("rag")(train_rag.rag)
 app.command("mine")(mine.mine)
+app.command("adapt")(adapt.adapt)
 app.add_typer(train.app, name="train", help="Train an answerer, a retriever, or a model of a chapter.")
 app.command("check")(check.check)
 app.command("list")(listing.list_)

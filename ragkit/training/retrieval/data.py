@@ -1,7 +1,7 @@
 """Questions with passages that answer them and passages that only look like it: data of a retriever."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -129,6 +129,21 @@ def plan_epoch(
             rows.append(Row(tuple(example.question for example in examples), positive, wrong))
             relevant.append(answering)
     lengths = [len(data.passages[row.positive][1]) for row in rows]
+    return [Batch(data, part) for part in fill_batches(rows, relevant, lengths, size, rng)]
+
+
+def fill_batches(
+    rows: Sequence[Row],
+    relevant: Sequence[set[int]],
+    lengths: Sequence[int],
+    size: int,
+    rng: np.random.Generator,
+) -> list[list[Row]]:
+    """Rows in batches of `size`, alike in length, in random order.
+
+    No row of a batch shows what is `relevant` to another one. Left out are batches less than half full at the
+    end, unless there is no other.
+    """
     order = rng.permutation(len(rows))
     full: list[_Open] = []
     begun: list[_Open] = []
@@ -143,7 +158,7 @@ def plan_epoch(
                 begun.remove(batch)
     kept = full + [batch for batch in begun if 2 * len(batch.rows) > size]
     kept = kept or begun
-    return [Batch(data, kept[i].rows) for i in rng.permutation(len(kept)).tolist()]
+    return [kept[i].rows for i in rng.permutation(len(kept)).tolist()]
 
 
 def _grouped(

@@ -8,11 +8,13 @@ of the starting weights in the result, against forgetting.
 from collections.abc import Sequence
 from pathlib import Path
 
+from ragkit.encoders.sentence import passage_text
 from ragkit.errors import RagkitError
 from ragkit.training.recipe import OnEvent, TrainingResult
 from ragkit.training.retrieval.data import read_retrieval_set, split_held_out
 from ragkit.training.retrieval.plan import Batches, DualEncoderSettings
 from ragkit.training.retrieval.run import train_towers
+from ragkit.training.retrieval.scores import HeldOut
 from ragkit.training.retrieval.towers import build_towers, training_shape
 
 
@@ -56,6 +58,9 @@ def train_dual_encoder(
     towers = build_towers(settings.encoder, settings.towers, settings.inner_product)
     batches = Batches([learnt for learnt, _ in parts], settings)
     with training_shape(towers.model, settings.max_tokens):
-        scores = train_towers(towers, batches, [held for _, held in parts], out, settings, on_event)
+        held_out = HeldOut([held for _, held in parts], settings.pool)
+        passages = dict.fromkeys(held_out.passages()) | dict.fromkeys(batches.passages())
+        towers.put(list(passages), [passage_text(*passage) for passage in passages])
+        scores = train_towers(towers.model, batches, held_out, out, settings, on_event)
     towers.save(out / "model")
     return TrainingResult(out / "model", batches.total, batches.total / batches.per_epoch, scores, False)

@@ -3,15 +3,16 @@
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 
+from ragkit.encoders.sentence import passage_text
 from ragkit.errors import RagkitError
 from ragkit.training.retrieval.data import Batch, RetrievalSet, plan_epoch
-from ragkit.training.retrieval.losses import LossName
+from ragkit.training.retrieval.losses import LossName, columns
 from ragkit.training.retrieval.towers import TowersName
 
 
@@ -57,25 +58,63 @@ FREE = ("keep", "checkpoint_minutes", "log_every", "validate_every", "pool")
 """Settings that may change when a run goes on: they do not change what is trained."""
 
 
-class Batches:
-    """The batches of all epochs by their number, each epoch planned when it is reached."""
+class Lessons(Protocol):
+    """What a run trains on, step by step."""
 
-    def __init__(self, sets: Sequence[RetrievalSet], settings: DualEncoderSettings) -> None:
-        self._sets, self._settings = sets, settings
-        self._epoch, self._begin = 0, 0
-        self._planned = self._plan()
+    total: int
+    """Steps."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of what must be the same for a run to go on."""
+        ...
+
+    def rows(self, number: int) -> list[dict[str, Any]]:
+        """The step's batch, in the columns that the loss takes. Numbers may only grow between calls."""
+        ...
+
+
+T = TypeVar("T")
+
+
+class Epochs(Generic[T]):
+    """What each epoch plans, by one number over all epochs; an epoch is planned when it is reached."""
+
+    def __init__(self, plan: Callable[[int], Sequence[T]]) -> None:
+        self._plan, self._epoch, self._begin = plan, 0, 0
+        self._planned = plan(0)
         self.per_epoch = len(self._planned)
-        if not self.per_epoch:
-            raise RagkitError("nothing to train on: every passage answers every question")
-        self.total = settings.max_steps or math.ceil(self.per_epoch * settings.epochs)
 
-    def __getitem__(self, number: int) -> Batch:
+    def __getitem__(self, number: int) -> T:
         """Numbers may only grow from one call to the next."""
         while number >= self._begin + len(self._planned):
             self._begin += len(self._planned)
             self._epoch += 1
-            self._planned = self._plan()
+            self._planned = self._plan(self._epoch)
         return self._planned[number - self._begin]
+
+
+class Batches:
+    """The lessons of questions with their passages."""
+
+    def __init__(self, sets: Sequence[RetrievalSet], settings: DualEncoderSettings) -> None:
+        self._sets, self._settings = sets, settings
+        self._batches = Epochs(self._plan)
+        self.per_epoch = self._batches.per_epoch
+        if not self.per_epoch:
+            raise RagkitError("nothing to train on: every passage answers every question")
+        self.total = settings.max_steps or math.ceil(self.per_epoch * settings.epochs)
+
+    def rows(self, number: int) -> list[dict[str, Any]]:
+        batch = self._batches[number]
+
+        def text(at: int) -> str:
+            return passage_text(*batch.data.passages[at])
+
+        questions = [row.questions for row in batch.rows]
+        positives = [text(row.positive) for row in batch.rows]
+        negatives = [tuple(map(text, row.negatives)) for row in batch.rows]
+        return columns(self._settings.loss, questions, positives, negatives)
 
     def passages(self) -> list[tuple[str, str]]:
         """(title, text) of all passages that may be shown."""
@@ -83,7 +122,6 @@ class Batches:
 
     @property
     def fingerprint(self) -> str:
-        """Of what must be the same for a run to go on."""
         digest = hashlib.sha256()
         for data in self._sets:
             for title, text in data.passages:
@@ -95,9 +133,9 @@ class Batches:
         digest.update(json.dumps(fixed, sort_keys=True).encode())
         return digest.hexdigest()[:16]
 
-    def _plan(self) -> list[Batch]:
+    def _plan(self, epoch: int) -> list[Batch]:
         s = self._settings
-        rng = np.random.default_rng((s.seed, self._epoch))
+        rng = np.random.default_rng((s.seed, epoch))
         planned = [
             batch
             for data in self._sets

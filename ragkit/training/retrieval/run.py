@@ -1,12 +1,16 @@
 """One run of sentence-transformers' trainer over a dual encoder's towers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
-from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+from sentence_transformers import (
+    SentenceTransformer,
+    SentenceTransformerTrainer,
+    SentenceTransformerTrainingArguments,
+)
 from sentence_transformers.base.modules import Router
 from sentence_transformers.base.sampler import DefaultBatchSampler
 from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
@@ -14,63 +18,64 @@ from torch import Tensor
 from torch.utils.data import SequentialSampler
 from transformers import PrinterCallback
 
-from ragkit.encoders.sentence import passage_text
 from ragkit.models.precision import computes_bf16
 from ragkit.training.journal import Journal, Pace
 from ragkit.training.loop import learning_rate_factor
 from ragkit.training.recipe import OnEvent
-from ragkit.training.retrieval.data import Batch, RetrievalSet
-from ragkit.training.retrieval.losses import columns, retrieval_loss
-from ragkit.training.retrieval.plan import Batches, DualEncoderSettings
+from ragkit.training.retrieval.losses import retrieval_loss
+from ragkit.training.retrieval.plan import DualEncoderSettings, Lessons
 from ragkit.training.retrieval.scores import HeldOut
-from ragkit.training.retrieval.towers import Towers
+
+OWN_RATE = 20.0
+"""Times the learning rate, of a loss's own parameters."""
 
 
 def train_towers(
-    towers: Towers,
-    batches: Batches,
-    held: Sequence[RetrievalSet],
+    model: SentenceTransformer,
+    lessons: Lessons,
+    held_out: HeldOut | None,
     out: Path,
     settings: DualEncoderSettings,
     on_event: OnEvent | None,
+    loss: torch.nn.Module | None = None,
 ) -> dict[str, float]:
-    """Trains `towers.model` in place, from where the checkpoint in `out` stands, and mixes the start in.
+    """Trains `model` in place, from where the checkpoint in `out` stands, and mixes the start in.
 
     Returns the held-out scores of what came of it, and "before" those of the start; none where nothing is
-    held out.
+    held out. `loss`, by default the one that the settings name, is a module around the model; what else in it
+    has parameters is trained, too, `OWN_RATE` times as fast: nothing has learnt it yet.
     """
-    model, held_out = towers.model, HeldOut(held, settings.pool)
-    passages = dict.fromkeys(held_out.passages()) | dict.fromkeys(batches.passages())
-    towers.put(list(passages), [passage_text(*passage) for passage in passages])
     started = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
 
     def scores() -> dict[str, float]:
         return held_out.scores(model) if held_out else {}
 
     before = scores()
-    optimizer = torch.optim.AdamW(_groups(model, settings), lr=settings.learning_rate, fused=True)
+    trained, loss = loss or model, loss or _loss(model, settings)
+    optimizer = torch.optim.AdamW(_groups(model, loss, settings), lr=settings.learning_rate, fused=True)
     pace = Pace(settings.log_every, settings.validate_every, settings.checkpoint_minutes, settings.seed)
-    journal = Journal(model, optimizer, out, batches.total, batches.fingerprint, scores, on_event, pace)
+    journal = Journal(trained, optimizer, out, lessons.total, lessons.fingerprint, scores, on_event, pace)
     start = journal.begin()
     if not start and before:
         journal.emit({"event": "validate", "step": 0} | before)
-    if start < batches.total:
-        _train(towers, batches, start, out, settings, optimizer, journal)
+    if start < lessons.total:
+        _train(model, loss, lessons, start, out, settings, optimizer, journal)
     _mix(model, started, settings.keep)
     model.eval()
     return journal.end() | {f"{name} before": value for name, value in before.items()}
 
 
 def _train(
-    towers: Towers,
-    batches: Batches,
+    model: SentenceTransformer,
+    loss: torch.nn.Module,
+    lessons: Lessons,
     start: int,
     out: Path,
     settings: DualEncoderSettings,
     optimizer: torch.optim.Optimizer,
     journal: Journal,
 ) -> None:
-    model, total = towers.model, batches.total
+    total = lessons.total
     scheduler = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: learning_rate_factor(start + step, total, settings.warm_up)
     )
@@ -78,8 +83,8 @@ def _train(
         model=model,
         args=_arguments(model.device, out, total - start, settings),
         train_dataset=Dataset.from_dict({"batch": list(range(start, total))}),
-        data_collator=_collator(model, batches, settings),
-        loss=_loss(model, settings),
+        data_collator=_collator(model, lessons, settings),
+        loss=loss,
         callbacks=[journal],
         optimizers=(optimizer, scheduler),
     )
@@ -124,16 +129,26 @@ def _arguments(
     )
 
 
-def _groups(model: torch.nn.Module, settings: DualEncoderSettings) -> list[dict[str, Any]]:
+def _groups(
+    model: torch.nn.Module, loss: torch.nn.Module, settings: DualEncoderSettings
+) -> list[dict[str, Any]]:
     """Biases and norms are not decayed."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    of_model = list(model.parameters())
+    known = {id(parameter) for parameter in of_model}
+    own = [parameter for parameter in loss.parameters() if id(parameter) not in known]
+    groups = []
+    for parameters, rate in ((of_model, 1.0), (own, OWN_RATE)):
+        trained = [parameter for parameter in parameters if parameter.requires_grad]
+        for part, decay in (
+            ([p for p in trained if p.ndim > 1], settings.weight_decay),
+            ([p for p in trained if p.ndim <= 1], 0.0),
+        ):
+            if part:
+                groups.append({"params": part, "weight_decay": decay, "lr": rate * settings.learning_rate})
+    return groups
 
 
-def _collator(model: Any, batches: Batches, settings: DualEncoderSettings) -> "_Collator":
+def _collator(model: Any, lessons: Lessons, settings: DualEncoderSettings) -> "_Collator":
     tasks = {"question": "query", "passage": "document"}
     tasks |= {f"question_{rank}": "query" for rank in range(1, settings.group + 1)}
     tasks |= {f"negative_{rank}": "document" for rank in range(1, settings.negatives + 1)}
@@ -141,23 +156,10 @@ def _collator(model: Any, batches: Batches, settings: DualEncoderSettings) -> "_
     of_passages = next((own[name] for name in ("document", "passage", "corpus") if name in own), "")
     prompts = {"query": own.get("query", ""), "document": of_passages}
     return _Collator(
-        lambda number: _rows(batches[number], settings),
+        lessons.rows,
         preprocess_fn=model.preprocess,
         router_mapping=tasks if isinstance(model[0], Router) else {},
         prompts={column: prompts[task] for column, task in tasks.items() if prompts[task]},
-    )
-
-
-def _rows(batch: Batch, settings: DualEncoderSettings) -> list[dict[str, Any]]:
-    """A batch in the columns that the loss takes."""
-
-    def text(at: int) -> str:
-        return passage_text(*batch.data.passages[at])
-
-    questions = [row.questions for row in batch.rows]
-    positives = [text(row.positive) for row in batch.rows]
-    return columns(
-        settings.loss, questions, positives, [tuple(map(text, row.negatives)) for row in batch.rows]
     )
 
 

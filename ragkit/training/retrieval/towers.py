@@ -127,15 +127,16 @@ def _model(
 
 
 @contextmanager
-def training_shape(model: SentenceTransformer, max_tokens: int) -> Iterator[None]:
+def training_shape(model: SentenceTransformer, max_tokens: int, dropout: bool = False) -> Iterator[None]:
     """Makes training cheap and undoes it: no dropout, frozen word embeddings, short texts, lean attention.
 
-    Drawing dropout's masks and the gradient of the embeddings take up to half of a step on a CPU, and an
-    epoch or two do not overfit. What a model learns of texts cut at `max_tokens` serves longer ones, too.
+    `dropout` leaves the model's own in place, for a model that learns from it. Drawing its masks and the
+    gradient of the embeddings take up to half of a step on a CPU, and an epoch or two do not overfit. What a
+    model learns of texts cut at `max_tokens` serves longer ones, too.
     """
     undo: list[Callable[[], None]] = []
     for module in model.modules():
-        if isinstance(module, nn.Dropout):
+        if isinstance(module, nn.Dropout) and not dropout:
             module.p = 0.0
         if isinstance(module, InputModule) and getattr(module, "max_seq_length", None):
             undo.append(partial(setattr, module, "max_seq_length", module.max_seq_length))
@@ -143,7 +144,7 @@ def training_shape(model: SentenceTransformer, max_tokens: int) -> Iterator[None
         transformer = getattr(module, "auto_model", None)
         if transformer is not None:
             transformer.get_input_embeddings().requires_grad_(False)
-            if transformer.config.model_type == "bert":
+            if transformer.config.model_type == "bert" and not dropout:
                 own = transformer.config._attn_implementation
                 transformer.set_attn_implementation(register_lean_attention())
                 undo.append(partial(transformer.set_attn_implementation, own))
