@@ -121,7 +121,7 @@ def _sentences(text: str, words: list[Span], most: int) -> tuple[list[Span], lis
     weights: list[int] = []
     starts = [start for start, _ in words]
     first = 0
-    for end in _sentence_ends(text):
+    for end in sentence_ends(text):
         last = bisect_right(starts, end - 1, first)
         if 0 < last - first <= most:
             pieces.append((words[first][0], words[last - 1][1]))
@@ -133,7 +133,8 @@ def _sentences(text: str, words: list[Span], most: int) -> tuple[list[Span], lis
     return pieces + words[first:], weights + [1] * (len(words) - first)
 
 
-def _sentence_ends(text: str) -> Iterator[int]:
+def sentence_ends(text: str) -> Iterator[int]:
+    """Where each sentence of a text ends, in characters, ascending; words may be left behind the last."""
     import sentencex
 
     for block in BLOCK.finditer(text):

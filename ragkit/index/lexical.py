@@ -78,6 +78,17 @@ class LexicalIndex:
             scores[i, : len(best)], rows[i, : len(best)] = scored[best], candidates[best]
         return scores, rows
 
+    def document_frequencies(self, words: Sequence[str]) -> list[int]:
+        """In how many texts each word, or another of its stem, stands."""
+        import Stemmer
+
+        if self._model is None:
+            return [0] * len(words)
+        ends, columns = self._model.scores["indptr"], self._model.vocab_dict
+        stems = Stemmer.Stemmer("english").stemWords([word.lower() for word in words])
+        ids = [columns.get(stem) for stem in stems]
+        return [0 if i is None else int(ends[i + 1] - ends[i]) for i in ids]
+
     def _scores(self, tokens: list[str]) -> Scores:
         known = self._model.get_tokens_ids(tokens) if self._model else []
         if not known or self._model is None:

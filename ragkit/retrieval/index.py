@@ -91,6 +91,11 @@ class Index(StoredIndex):
         """
         return list(self._candidates(questions, vectors, DEPTH, self.allowed(filter)))
 
+    def document_frequencies(self, words: Sequence[str]) -> list[int]:
+        """In how many passages each word stands, whatever its ending: the lexical part tells, which must be
+        there."""
+        return self._reader.lexical.document_frequencies(words)
+
     def _dense(self, vectors: Vectors, k: int, allowed: Ids | None) -> list[Ranking]:
         return _rankings(*self.dense_candidates(vectors, min(k, len(self)), allowed))
 
