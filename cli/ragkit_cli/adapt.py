@@ -25,7 +25,7 @@ def adapt(
         bool,
         typer.Option("--frozen-passages", help="Train the questions' tower alone: the index stays valid."),
     ] = False,
-    max_steps: Annotated[int, typer.Option("--max-steps", min=1, help="End after so many steps.")] = 150,
+    max_steps: Annotated[int, typer.Option("--max-steps", min=1, help="End after so many steps.")] = 100,
     batch: Annotated[int, typer.Option("--batch", min=2, help="Passages a step.")] = 32,
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=8, help="Of a text, in training.")] = 128,
     learning_rate: Annotated[float, typer.Option("--learning-rate", help="Peak rate.")] = 2e-5,

@@ -35,7 +35,7 @@ class AdaptSettings:
     method: Method = "ict"
     frozen_passages: bool = False
     batch: int = 32
-    max_steps: int = 150
+    max_steps: int = 100
     epochs: float = 5.0
     max_tokens: int = 128
     learning_rate: float = 2e-5

@@ -151,7 +151,7 @@ def test_simcse_alone_has_dropout_to_learn_from(
 
     monkeypatch.setattr(module, "train_towers", measuring)
     for method in ("simcse", "ict"):
-        adapt(index, tmp_path / method, replace(QUICK, method=method))  # type: ignore[arg-type]
+        adapt(index, tmp_path / method, replace(QUICK, method=method))
     assert apart["simcse"] > 1e-3 and apart["ict"] == 0
 
 
