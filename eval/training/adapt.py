@@ -1,6 +1,6 @@
 """Adapting without labels: each method from the packaged encoder, at equal steps, judged by real questions.
 
-    python -m eval.training.adapt --data DATA [--set selqa ...] [--steps 60]
+    python -m eval.training.adapt --data DATA [--set selqa ...] [--steps 50]
 
 Adapts to a set's passages alone, builds the index anew where the passages' vectors changed, and asks the
 questions of the test split by dense search. Beside the real gain stands what the self-test of `ragkit adapt`
@@ -125,7 +125,7 @@ def main() -> None:
     parser.add_argument("--indexes", type=Path, default=Path("runs/indexes"))
     parser.add_argument("--out", type=Path, default=Path("runs/adapt"))
     parser.add_argument("--set", nargs="+", choices=SETS, default=["selqa"])
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--keep", type=float, default=0.0, help="share of the starting weights in the result")
     parser.add_argument("--questions", type=int, default=1000, help="of the test split, at most")

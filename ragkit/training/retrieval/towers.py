@@ -151,5 +151,5 @@ def training_shape(model: SentenceTransformer, max_tokens: int, dropout: bool = 
     try:
         yield
     finally:
-        for step in undo:
+        for step in reversed(undo):  # the router first set its towers
             step()

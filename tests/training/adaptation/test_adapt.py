@@ -13,6 +13,8 @@ from safetensors.torch import load_file
 
 from ragkit.corpus.document import Document
 from ragkit.encoders.loading import load_encoder
+from ragkit.encoders.sentence import SentenceEncoder
+from ragkit.encoders.towers import Task, tower
 from ragkit.errors import RagkitError
 from ragkit.index.rewriting import adopt
 from ragkit.index.stored import StoredIndex
@@ -26,6 +28,7 @@ from ragkit.training.curves import read_log
 from ragkit.training.retrieval.dual_encoder import DualEncoderSettings, train_dual_encoder
 from ragkit.training.retrieval.towers import build_towers
 
+TASKS: tuple[Task, Task] = ("query", "document")
 QUICK = AdaptSettings(batch=16, max_steps=12, learning_rate=3e-3, max_tokens=32)
 
 
@@ -220,8 +223,11 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
 def test_frozen_passages_keep_the_index_and_then_fine_tuning_goes_on(
     index: Path, start: Path, tmp_path: Path
 ) -> None:
-    report = adapt(index, tmp_path / "run", replace(QUICK, method="crop", frozen_passages=True))
+    settings = replace(QUICK, method="crop", frozen_passages=True, max_tokens=16)
+    report = adapt(index, tmp_path / "run", settings)
     adapted, before = load_encoder(report.model), load_encoder(start)
+    assert isinstance(adapted, SentenceEncoder)  # whose texts are cut where they were, not as in training
+    assert [tower(adapted.model, task)[0].max_seq_length for task in TASKS] == [32, 32]
     passages = [("", text) for text in text_of(index)[:3]]
     np.testing.assert_array_equal(adapted.encode_passages(passages), before.encode_passages(passages))
     assert not np.allclose(
