@@ -4,12 +4,14 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ragkit.errors import RagkitError
 from ragkit_cli.console import escape, note, out, print_json
+from ragkit_cli.evidence import candidate_json, grounding_json, print_candidates, print_grounding
 from ragkit_cli.options import (
     Filter,
     Json,
@@ -51,6 +53,10 @@ Temperature = Annotated[
     float | None, typer.Option("--temperature", help="Of p(z|x), the softmax of the passages' scores.")
 ]
 
+MaxRisk = Annotated[
+    float | None,
+    typer.Option("--max-risk", help="Largest share of wrong answers: what is less sure is not answered."),
+]
 ToolOption = Annotated[
     list[str] | None,
     typer.Option("--tool", help="calculator, or NAME=INDEX to search: what the generator may call."),
@@ -78,7 +84,17 @@ def ask(
     beams: Beams = None,
     temperature: Temperature = None,
     tool: ToolOption = None,
-    why: Annotated[bool, typer.Option("--why", help="Also the answers with one passage left out.")] = False,
+    best_of: Annotated[
+        int | None,
+        typer.Option("--best-of", min=1, help="Weigh so many answers and what they cite, give the best."),
+    ] = None,
+    reward: Annotated[
+        Path | None,
+        typer.Option("--reward", help="What is best, of `ragkit train reward`.", show_default="packaged"),
+    ] = None,
+    why: Annotated[
+        bool, typer.Option("--why", help="Also how well it is grounded, and the answers without a passage.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Answer a question from the passages of an index, and show what the answer rests on.
@@ -92,15 +108,36 @@ def ask(
         reader_model=reader_model, generator=generator, method=method, beams=beams, temperature=temperature,
         tools=[make_tool(spec) for spec in tool or []],
     )  # fmt: skip
+    from ragkit.generation.evidence import Evidence
+    from ragkit.generation.grounding import grounding
+
+    evidence = Evidence(answerer.index)
+    if best_of is not None:
+        from ragkit.generation.best_of import PACKAGED, BestOf, load_reward
+
+        answerer.best_of = BestOf(best_of, load_reward(reward or PACKAGED), evidence)
+    elif reward:
+        raise typer.BadParameter("says what is best of n answers: give --best-of, too", param_hint="--reward")
     answers = answerer.ask_batch(questions, why=why, filter=filter)
     if json:
-        content = [answer_json(answer) | {"config": answerer.config} for answer in answers]
+        content = [
+            answer_json(answer)
+            | {"grounding": grounding_json(grounding(answer, evidence)), "config": answerer.config}
+            for answer in answers
+        ]
+        if answerer.best_of:
+            for one, answer in zip(content, answers, strict=True):
+                one["candidates"] = [candidate_json(of) for of in answerer.best_of.candidates(answer)]
         print_json(content[0] if question != "-" else content)
         return
     if not any(answer.support for answer in answers):
         nothing_found(filter)
     for answer in answers:
         print_answer(answer)
+        if answerer.best_of:
+            print_candidates(answerer.best_of.candidates(answer))
+        if why and (found := grounding(answer, evidence)):
+            print_grounding(answer, found)
 
 
 def make_answerer(

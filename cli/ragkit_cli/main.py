@@ -28,6 +28,7 @@ from ragkit_cli import (
     train_dpr,
     train_rag,
     train_rerank,
+    train_reward,
     tune,
 )
 from ragkit_cli.console import complain
@@ -48,6 +49,7 @@ index.app.command("tune")(tune.tune)
 train.app.command("dpr")(train_dpr.dpr)
 train.app.command("rerank")(train_rerank.rerank)
 train.app.command("rag")(train_rag.rag)
+train.app.command("reward")(train_reward.reward)
 app.command("mine")(mine.mine)
 app.command("adapt")(adapt.adapt)
 app.add_typer(train.app, name="train", help="Train an answerer, a retriever, or a model of a chapter.")

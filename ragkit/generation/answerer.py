@@ -6,12 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ragkit.errors import RagkitError
 from ragkit.generation.answer import Answer
 from ragkit.retrieval.hit import Hit
 from ragkit.retrieval.temperature import TEMPERATURES
 
 if TYPE_CHECKING:
+    from ragkit.generation.best_of import BestOf
+    from ragkit.generation.marginal import Logs
     from ragkit.retrieval.index import Index, Mode
 
 
@@ -24,6 +28,9 @@ class Answerer(ABC):
         temperature: of p(z|x), above 0; left out, the mode's default.
         mode: how `ask` searches.
     """
+
+    best_of: BestOf | None = None
+    """Set it, and of the likeliest answers the one that its reward model prefers is given."""
 
     def __init__(
         self,
@@ -54,6 +61,8 @@ class Answerer(ABC):
                 named["fusion"] = "tuned"
             if (reranker := self.index.reranker) is not None:
                 named |= {"reranker": reranker.name, "reranker_depth": reranker.depth}
+        if self.best_of is not None:
+            named["best_of"] = self.best_of.n
         return named
 
     def ask(self, question: str, *, why: bool = False, filter: str | None = None) -> Answer:
@@ -75,6 +84,22 @@ class Answerer(ABC):
             raise RagkitError("there is no index to search: give one, or call answer() with passages")
         found = self.index.search_batch(questions, k=self.k, mode=self.mode, filter=filter)
         return self.answer(questions, found, why=why)
+
+    def _ranked(
+        self, question: str, hits: Sequence[Hit], log_prior: Logs, texts: Sequence[str], log_p: Logs
+    ) -> list[int]:
+        """The candidates by log p(y|x), likeliest first; the best of n before all others where it is set.
+
+        Where no answer is the likeliest, it stays the answer.
+        """
+        order: list[int] = np.argsort(-log_p, kind="stable").tolist()
+        if self.best_of is None or not texts[order[0]].strip():
+            return order
+        likely = [(texts[c], float(log_p[c])) for c in order if log_p[c] > -np.inf]
+        passages = [hit.passage for hit in hits]
+        chosen = self.best_of.weighed(question, likely, passages, np.exp(log_prior).tolist())[0].text
+        best = next(c for c in order if texts[c] == chosen)
+        return [best, *(c for c in order if c != best)]
 
     @abstractmethod
     def answer(

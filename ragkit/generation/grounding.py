@@ -3,12 +3,13 @@
 A sentence s of the answer y to the question x is grounded in a passage z as far as its words stand there and
 as far as z is read as answering the question,
 
-    g(s, z) = share(s, z) * p(y|x,z) ** (1 / (words of y + 1))
+    g(s, z) = share(s, z) * p(y|x,z) ** (1 / choices)
     g(s) = max_z g(s, z),    g(y) = mean g(s)
 
-with `share` of `evidence`, and p(y|x,z) a word (the end is one, too) by the model that answered. Words alone
-would not do: what an extractive reader gives always stands in its passage, even when the passage is about
-something else. The mean weighs each sentence by its words.
+with `share` of `evidence`, and p(y|x,z), by the model that answered, as the geometric mean of its choices: a
+generator chooses every word and the end, an extractive reader two places. Words alone would not do: what a
+reader gives always stands in its passage, even when that is about something else. The mean over sentences
+weighs each by its words.
 """
 
 import math
@@ -46,9 +47,12 @@ def grounding(answer: Answer, evidence: Evidence | None = None) -> Grounding | N
     """
     if not answer.text.strip():
         return None
-    words = _words(answer.text)
     evidence = evidence or Evidence()
-    read = [math.exp(support.log_likelihood / (words + 1)) for support in answer.support]
+    written = _words(answer.text) + 1
+    read = [
+        math.exp(support.log_likelihood / (written if support.start is None else 2))
+        for support in answer.support
+    ]
     grounded, weights = [], []
     for start, end, _ in sentences(answer.text):
         sentence = answer.text[start:end]

@@ -186,12 +186,11 @@ class Rag(Answerer):
         empty = self._empty(candidates)
         if empty is not None and not none_answers(likelihoods[empty]):
             log_p[empty] = -np.inf
-        order = np.argsort(-log_p, kind="stable")
         texts = [
             self._text(hits, answer, log_prior + likelihood)
             for answer, likelihood in zip(candidates.answers, likelihoods, strict=True)
         ]
-        best = int(order[0])
+        best, *others = self._ranked(question, hits, log_prior, texts, log_p)
         likelihood = likelihoods[best]
         posterior = np.exp(normalised(log_prior + likelihood))
         support = [
@@ -206,7 +205,7 @@ class Rag(Answerer):
             for z in np.argsort(-posterior, kind="stable")
         ]
         alternatives: dict[str, float] = {}
-        for c in order[1:]:
+        for c in others:
             if texts[c] != texts[best] and log_p[c] > -np.inf:
                 alternatives.setdefault(texts[c], float(log_p[c]))
         answer = Answer(question, texts[best], float(log_p[best]), support, list(alternatives.items()))

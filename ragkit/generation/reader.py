@@ -112,14 +112,14 @@ class ExtractiveReader(Answerer):
         table = np.stack([likelihood[key] for key in keys])
         texts = [_text(places[key], passages) for key in keys]
         marginal = _marginal(prior, likelihood)
-        order = np.argsort(-marginal, kind="stable")
-        best = int(order[0])
+        best, *others = self._ranked(question, hits, prior, texts, marginal)
+        possible = [(texts[c], float(marginal[c])) for c in others if marginal[c] > -np.inf]
         result = Answer(
             question=question,
             text=texts[best],
             log_probability=float(marginal[best]),
             support=_support(hits, prior, table[best], none, places[keys[best]]),
-            alternatives=[(texts[c], float(marginal[c])) for c in order[1:PROPOSED] if marginal[c] > -np.inf],
+            alternatives=possible[: PROPOSED - 1],
         )
         if why and len(passages) > 1:
             for z, passage in enumerate(passages):

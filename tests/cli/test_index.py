@@ -29,6 +29,17 @@ def test_ask_gives_json_that_every_parser_reads(ragkit: Command, indexed: Path) 
     # Only one passage holds the answer: log 0 in the others.
     assert {support["log_likelihood"] is None for support in answer["support"][1:]} == {True}
     assert len(answer["without"]) == 3
+    (sentence,) = answer["grounding"]["sentences"]
+    assert answer["grounding"]["score"] == sentence["score"] > 0.5
+    cited = sentence["citation"]
+    text = Path("notes", cited["document"]).read_text()
+    assert text[cited["start"] : cited["end"]] == cited["text"] == answer["answer"]
+
+
+def test_why_shows_how_well_an_answer_is_grounded(ragkit: Command, indexed: Path) -> None:
+    said = ragkit("ask", indexed, "Which statement ends the nearest loop?", "--reader", "--why").out
+    grounded, sentence, *_ = said[said.index("grounded ") :].splitlines()
+    assert float(grounded.split()[1].rstrip(":")) > 0.5 and "<- loops.txt [" in sentence
 
 
 def test_search_gives_json_with_offsets(ragkit: Command, indexed: Path, notes: Path) -> None:
