@@ -23,6 +23,9 @@ from ragkit.generation.evidence import Evidence
 
 Array = npt.NDArray[np.float64]
 
+Ranked = tuple[int, tuple[float, ...]]
+"""An answer's rank by likelihood, and its features."""
+
 PROPOSED = 16
 """Answers of a question that preferences are drawn from."""
 FEWEST = 20
@@ -62,7 +65,9 @@ def preferences(
     weigher = BestOf(PROPOSED, RewardModel(dict.fromkeys(FEATURES, 0.0), {}), evidence)
     found = []
     for answer, question in zip(answers, questions, strict=True):
-        right, part, wrong = [], [], []
+        right: list[Ranked] = []
+        part: list[Ranked] = []
+        wrong: list[Ranked] = []
         for rank, one in enumerate(weigher.candidates(answer)):  # all rewards are 0: the likeliest first
             score = f1(one.text, question.answers)
             kind = right if exact_match(one.text, question.answers) == 1 else part if score > 0 else wrong
