@@ -30,6 +30,7 @@ from ragkit_cli.search import excerpt, nothing_found, passage_json, where
 if TYPE_CHECKING:
     from ragkit.generation.answer import Answer, Support
     from ragkit.generation.answerer import Answerer
+    from ragkit.generation.confidence import Calibration
     from ragkit.generation.tools.tool import Tool
     from ragkit.retrieval.index import Index
 
@@ -83,6 +84,7 @@ def ask(
     method: Method = None,
     beams: Beams = None,
     temperature: Temperature = None,
+    max_risk: MaxRisk = None,
     tool: ToolOption = None,
     best_of: Annotated[
         int | None,
@@ -106,12 +108,15 @@ def ask(
     answerer = make_answerer(
         open_searched(name, rerank, reranker, rerank_depth), k=k, mode=mode, reader=reader,
         reader_model=reader_model, generator=generator, method=method, beams=beams, temperature=temperature,
-        tools=[make_tool(spec) for spec in tool or []],
+        tools=[make_tool(spec) for spec in tool or []], allow_empty=max_risk is None,
     )  # fmt: skip
     from ragkit.generation.evidence import Evidence
     from ragkit.generation.grounding import grounding
 
     evidence = Evidence(answerer.index)
+    if best_of is not None and max_risk is not None:
+        raise typer.BadParameter("is of the likeliest answer, not of the best of n", param_hint="--max-risk")
+    calibration = None if best_of is not None else find_calibration(answerer, max_risk)
     if best_of is not None:
         from ragkit.generation.best_of import PACKAGED, BestOf, load_reward
 
@@ -119,6 +124,8 @@ def ask(
     elif reward:
         raise typer.BadParameter("says what is best of n answers: give --best-of, too", param_hint="--reward")
     answers = answerer.ask_batch(questions, why=why, filter=filter)
+    if calibration is not None:
+        answers = calibration.apply(answers, max_risk)
     if json:
         content = [
             answer_json(answer)
@@ -180,6 +187,24 @@ def make_answerer(
     raise typer.BadParameter(f"{method!r} is neither rag-sequence nor rag-token", param_hint="--method")
 
 
+def find_calibration(answerer: "Answerer", max_risk: float | None) -> "Calibration | None":
+    """The calibration that fits the answerer, if any.
+
+    Raises RagkitError where a risk is asked for and there is none, or none promises that risk.
+    """
+    from ragkit.generation.confidence import calibration_of
+
+    found = calibration_of(answerer.config, None if answerer.index is None else answerer.index.path)
+    if max_risk is not None:
+        if found is None:
+            raise RagkitError(
+                "no calibration for this way of answering: `ragkit calibrate INDEX QUESTIONS` with the same "
+                "options makes one"
+            )
+        found.threshold(max_risk)
+    return found
+
+
 def make_tool(spec: str) -> "Tool":
     """From what `--tool` takes."""
     from ragkit.generation.tools.calculator import Calculator
@@ -197,7 +222,8 @@ def make_tool(spec: str) -> "Tool":
 def answer_json(answer: "Answer") -> dict[str, Any]:
     return {
         "question": answer.question,
-        "answer": answer.text,
+        "answer": None if answer.withheld else answer.text,
+        "confidence": answer.confidence,
         "log_probability": answer.log_probability,
         "support": [
             {key: value for key, value in asdict(support).items() if key != "passage"}
@@ -218,16 +244,19 @@ def print_answer(answer: "Answer") -> None:
     """The answer, its probability and the passages behind it by posterior."""
     console = out()
     text = _one_line(answer.text) or "(no answer in the passages)"
+    if answer.withheld:
+        text = "(not sure enough to answer)"
+    known = f"p(y|x) = {math.exp(answer.log_probability):.3f}"
+    if answer.confidence is not None and answer.text:
+        known += f", right with probability {answer.confidence:.2f}"
     if not sys.stdout.isatty():
         print(text)
-        print(f"  p(y|x) = {math.exp(answer.log_probability):.3f}")
+        print(f"  {known}")
         for support in answer.support:
             print(f"  {support.posterior:.3f}\t{where(support.passage)}\t{_excerpt(support, answer.text)}")
     else:
         console.print(f"\n[dim]{escape(answer.question)}[/]")
-        console.print(
-            f"[bold green]{escape(text)}[/]  [dim]p(y|x) = {math.exp(answer.log_probability):.3f}[/]\n"
-        )
+        console.print(f"[bold green]{escape(text)}[/]  [dim]{known}[/]\n")
         for support in answer.support:
             bar = "█" * round(10 * support.posterior)
             console.print(

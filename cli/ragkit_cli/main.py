@@ -17,6 +17,7 @@ from ragkit_cli import (
     adapt,
     adopt,
     ask,
+    calibrate,
     check,
     demo,
     evaluate,
@@ -50,6 +51,7 @@ train.app.command("dpr")(train_dpr.dpr)
 train.app.command("rerank")(train_rerank.rerank)
 train.app.command("rag")(train_rag.rag)
 train.app.command("reward")(train_reward.reward)
+app.command("calibrate")(calibrate.calibrate)
 app.command("mine")(mine.mine)
 app.command("adapt")(adapt.adapt)
 app.add_typer(train.app, name="train", help="Train an answerer, a retriever, or a model of a chapter.")

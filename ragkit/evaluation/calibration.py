@@ -10,13 +10,16 @@ from ragkit.corpus.questions import Question
 from ragkit.errors import RagkitError
 from ragkit.evaluation.abstention import Labels, Values, auroc, calibration_error, interval, risk_coverage
 from ragkit.evaluation.answers import f1
+from ragkit.evaluation.progress import OnQuestions
 from ragkit.evaluation.statistics import Estimate
 from ragkit.generation.answer import Answer
+from ragkit.generation.answerer import Answerer
 from ragkit.generation.confidence import Calibration, Operating, features
 
 RIGHT_F1 = 0.5
 """An answer is right if its F1 reaches this: it says the same in a few words more or fewer."""
 FOLDS = 5
+BATCH = 32
 FEWEST = 40
 """Questions, and of right and of wrong answers `FOLDS` each."""
 POINTS = 20
@@ -82,6 +85,21 @@ def graded(answer: Answer, question: Question) -> Graded | None:
         return None
     score = max(support.score for support in answer.support)
     return Graded(tuple(features(answer).tolist()), is_right(answer, question), score)
+
+
+def answer_and_grade(
+    answerer: Answerer, questions: Sequence[Question], on_questions: OnQuestions | None = None
+) -> list[Graded]:
+    """Asks every question and grades what comes back; questions for which nothing was found are left out."""
+    records = []
+    for at in range(0, len(questions), BATCH):
+        some = questions[at : at + BATCH]
+        answers = answerer.ask_batch([question.text for question in some])
+        found = (graded(answer, question) for answer, question in zip(answers, some, strict=True))
+        records += [record for record in found if record is not None]
+        if on_questions is not None:
+            on_questions(min(at + BATCH, len(questions)), len(questions))
+    return records
 
 
 def calibrate(

@@ -79,9 +79,13 @@ class Calibration:
         """p(right) of each answer, (n,); 0 where there is no answer to be right."""
         if not answers:
             return np.empty(0)
-        x = (np.stack([features(answer) for answer in answers]) - self.means) / self.scales
-        p = 1 / (1 + np.exp(-(self.intercept + x @ np.asarray(self.weights))))
+        p = self.probability(np.stack([features(answer) for answer in answers]))
         return np.where([bool(answer.text) for answer in answers], p, 0.0)
+
+    def probability(self, x: Values) -> Values:
+        """p(right) by features, (n, 8) -> (n,)."""
+        standardised = (x - self.means) / self.scales
+        return np.asarray(1 / (1 + np.exp(-(self.intercept + standardised @ np.asarray(self.weights)))))
 
     def threshold(self, max_risk: float) -> float:
         """The lowest threshold on p(right) at which at most `max_risk` of the answers given are wrong.
@@ -174,6 +178,12 @@ def write_calibrations(path: Path, calibrations: Sequence[Calibration]) -> None:
         temporary.replace(path)
     except OSError as error:
         raise RagkitError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def keep_calibration(path: Path, calibration: Calibration) -> None:
+    """Puts it into a file of calibrations, in place of one that was fitted to such an answerer before."""
+    others = read_calibrations(path) if path.is_file() else []
+    write_calibrations(path, [*(one for one in others if one.disagreement(calibration.config)), calibration])
 
 
 def read_calibrations(path: Path) -> list[Calibration]:

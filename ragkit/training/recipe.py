@@ -77,7 +77,7 @@ class Recipe(ABC):
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Scores on data held out; called in evaluation mode without gradients."""
 
-    def before_step(self, step: int) -> None:
+    def before_step(self, step: int) -> None:  # noqa: B027, a hook: most recipes need none
         """Called before the step numbered `step`, from 0, and again where a run goes on at that step."""
 
     def optimizer(self, groups: list[dict[str, Any]], learning_rate: float) -> torch.optim.Optimizer:

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -376,6 +377,7 @@ def test_questions_that_cannot_be_answered_are_refused(tiny, hits):
 def test_ask_searches_the_index(tiny, hits):
     class Index:
         reranker = None
+        manifest = SimpleNamespace(passport=SimpleNamespace(name="packaged"), fusion=None)
 
         def search_batch(self, questions, k, *, mode, filter):
             self.call = (list(questions), k, mode, filter)
@@ -391,6 +393,8 @@ def test_ask_searches_the_index(tiny, hits):
         "k": 2,
         "temperature": 1.0,
         "mode": "lexical",
+        "encoder": "packaged",
+        "weights": "given",
         "beams": 4,
         "max_answer_tokens": 4,
         "min_answer_tokens": 0,

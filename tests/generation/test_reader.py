@@ -376,6 +376,7 @@ def test_bad_use_is_refused_in_one_line(reader: Reader) -> None:
 def test_the_configuration_is_json_and_whole(reader: Reader) -> None:
     assert reader(k=3, mode="dense").config == {
         "model": "reader",
+        "weights": "given",
         "k": 3,
         "temperature": 1.0,
         "mode": "dense",
