@@ -9,6 +9,7 @@ eval/results/abstention_fit.md.
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from eval.abstention.answering import answered, answerer_of
@@ -54,7 +55,8 @@ def main() -> None:
             answerer = answerer_of(system, None, 1) if setting == "given" else answerer_of(system, index)
             asked = collect(options.data, index, count)
             kept = options.indexes.parent / "abstention" / f"fit.{setting}.{system}.{count}.jsonl"
-            records = [record.graded for record in answered(answerer, asked, kept) if record.answer]
+            found = [record for record in answered(answerer, asked, kept) if record.answer]
+            records = [replace(record.graded, best_score=record.score) for record in found]
             name = f"SQuAD train, {count} held-out questions, {setting}"
             report = calibrate(records, answerer.config, name)
             calibrations.append(report.calibration)
@@ -64,7 +66,7 @@ def main() -> None:
         write_calibrations(WEIGHTS / system / FILE, calibrations)
     head = ["system", "passages", "answers", "right", "AUROC", "AUROC of the score", "ECE"]
     table = markdown([*head, *(f"coverage at risk {risk}" for risk in RISKS)], rows)
-    parts = markdown(["system", "passages", *FEATURES], weights)
+    parts = markdown(["system", "passages", *(name.replace("|", "\\|") for name in FEATURES)], weights)
     TABLE.write_text(
         "# The calibrations that come with the answerers\n\n"
         "`python -m eval.abstention.fit --data DATA`: questions left out of the fit by cross-validation, "

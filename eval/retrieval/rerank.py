@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=list(SUITES), default=list(SUITES))
     parser.add_argument("--reranker", default=PACKAGED, help="packaged, or a folder")
     parser.add_argument("--depth", type=int, default=DEPTH, help="passages that are read")
-    parser.add_argument("--sample", type=int, default=1000, help="questions of a set at most")
+    parser.add_argument("--sample", type=int, default=300, help="questions of a set at most")
     options = parser.parse_args()
     kept = RESULTS / "rerank.json"
     for name in options.sets:
