@@ -1,6 +1,6 @@
 """`ragkit train`: reader, generator, mlm, and the recipes of the chapters by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -52,7 +52,7 @@ def reader(
 
     settings = ReaderSettings(model=encoder)
     settings = replace(settings, loop=_loop(settings.loop, epochs, learning_rate, max_steps, patience, seed))
-    _run(lambda on_event: train_reader(data, out, settings, on_event), out, json)
+    run_training(lambda on_event: train_reader(data, out, settings, on_event), out, json, digits=2)
 
 
 @app.command(
@@ -78,7 +78,7 @@ def generator(
 
     settings = GeneratorSettings()
     settings = replace(settings, loop=_loop(settings.loop, epochs, learning_rate, max_steps, patience, seed))
-    _run(lambda on_event: train_generator(data, out, reader, settings, on_event), out, json)
+    run_training(lambda on_event: train_generator(data, out, reader, settings, on_event), out, json, digits=2)
 
 
 @app.command(epilog="Example: ragkit train mlm docs/ indexes/handbook --out runs/bert")
@@ -129,7 +129,7 @@ def mlm(
         whole_words=whole_words,
         next_sentence=next_sentence,
     )
-    _run(lambda on_event: train_mlm(sources, out, settings, on_event), out, json)
+    run_training(lambda on_event: train_mlm(sources, out, settings, on_event), out, json, digits=2)
 
 
 def _loop(
@@ -149,7 +149,23 @@ def _loop(
     return replace(loop, seed=seed, **{name: value for name, value in given.items() if value is not None})
 
 
-def _run(train: Callable[[Any], "TrainingResult"], out: Path, json: bool) -> None:
+def run_training(
+    train: Callable[[Any], "TrainingResult"],
+    out: Path,
+    json: bool,
+    *,
+    parts: Sequence[str] = ("model",),
+    digits: int = 3,
+) -> None:
+    """Trains with a progress bar and says what came of it.
+
+    `train` takes what is to be called with each event; `parts` are the folders in `out` that are of use
+    afterwards; scores have `digits` after the point.
+    """
+
+    def shown(scores: Mapping[str, float]) -> str:
+        return ", ".join(f"{name} {value:.{digits}f}" for name, value in scores.items() if name != "step")
+
     with progress() as bars:
         stages = Stages(bars)
 
@@ -157,13 +173,14 @@ def _run(train: Callable[[Any], "TrainingResult"], out: Path, json: bool) -> Non
             if event["event"] == "step":
                 stages.show("training", event["step"], event["total"], "steps", f"loss {event['loss']:.3f}")
             elif event["event"] == "validate":
-                names = event.keys() - {"event", "step", "kept"}
-                scores = ", ".join(f"{name} {event[name]:.2f}" for name in sorted(names))
-                note(f"step {event['step']}: {scores}")
+                names = sorted(event.keys() - {"event", "step", "kept"})
+                note(f"step {event['step']}: {shown({name: event[name] for name in names})}")
+            elif event["event"] == "data" and event.get("left out"):
+                note(f"{event['left out']:,} questions without an answer are left out")
 
         result = train(on_event)
     if json:
         print_json({"out": str(out), "steps": result.steps, "epochs": result.epochs, "scores": result.scores})
         return
-    scores = ", ".join(f"{name} {value:.2f}" for name, value in result.scores.items() if name != "step")
-    print(f"{out / 'model'}: {result.steps:,} steps, {scores}")
+    scores = shown(result.scores) or "too few questions to hold any out"
+    print(f"{' and '.join(str(out / part) for part in parts)}: {result.steps:,} steps, {scores}")

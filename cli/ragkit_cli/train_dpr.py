@@ -5,9 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ragkit_cli.console import Stages, note, print_json, progress
 from ragkit_cli.options import Json
-from ragkit_cli.train import Out, Rate, Seed, Steps
+from ragkit_cli.train import Out, Rate, Seed, Steps, run_training
 
 TOWERS = ("shared", "separate", "frozen")
 LOSSES = ("nll", "triplet", "contrastive")
@@ -81,19 +80,4 @@ def dpr(
         seed=seed,
         **given,
     )
-    with progress() as bars:
-        stages = Stages(bars)
-
-        def on_event(event: dict[str, Any]) -> None:
-            if event["event"] == "step":
-                stages.show("training", event["step"], event["total"], "steps", f"loss {event['loss']:.3f}")
-            elif event["event"] == "validate":
-                names = sorted(event.keys() - {"event", "step"})
-                note(f"step {event['step']}: {', '.join(f'{name} {event[name]:.3f}' for name in names)}")
-
-        result = train_dual_encoder(data, out, settings, on_event, split)
-    if json:
-        print_json({"out": str(out), "steps": result.steps, "epochs": result.epochs, "scores": result.scores})
-        return
-    scores = ", ".join(f"{name} {value:.3f}" for name, value in result.scores.items())
-    print(f"{out / 'model'}: {result.steps:,} steps, {scores or 'too few questions to hold any out'}")
+    run_training(lambda on_event: train_dual_encoder(data, out, settings, on_event, split), out, json)

@@ -2,13 +2,12 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from ragkit_cli.console import Stages, note, print_json, progress
 from ragkit_cli.options import IndexArgument, Json, open_index
-from ragkit_cli.train import Out, Seed, Steps
+from ragkit_cli.train import Out, Seed, Steps, run_training
 
 LOSSES = ("sequence", "token")
 PARTS = ("question", "generator")
@@ -96,21 +95,10 @@ def rag(
         validate_every=validate_every,
         seed=seed,
     )
-    with progress() as bars:
-        stages = Stages(bars)
-
-        def on_event(event: dict[str, Any]) -> None:
-            if event["event"] == "step":
-                stages.show("training", event["step"], event["total"], "steps", f"loss {event['loss']:.3f}")
-            elif event["event"] == "validate":
-                names = sorted(event.keys() - {"event", "step", "kept"})
-                note(f"step {event['step']}: {', '.join(f'{name} {event[name]:.3f}' for name in names)}")
-            elif event["event"] == "data" and event["left out"]:
-                note(f"{event['left out']:,} questions without an answer are left out")
-
-        result = train_rag(open_index(index), data, out, replace(settings, loop=loop), on_event, split)
-    if json:
-        print_json({"out": str(out), "steps": result.steps, "epochs": result.epochs, "scores": result.scores})
-        return
-    scores = ", ".join(f"{name} {value:.3f}" for name, value in result.scores.items())
-    print(f"{out / 'encoder'} and {out / 'generator'}: {result.steps:,} steps, {scores}")
+    settings, opened = replace(settings, loop=loop), open_index(index)
+    run_training(
+        lambda on_event: train_rag(opened, data, out, settings, on_event, split),
+        out,
+        json,
+        parts=("encoder", "generator"),
+    )

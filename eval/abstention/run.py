@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from eval import cells
 from eval.abstention.answering import SYSTEMS, Record, answered, answerer_of
 from eval.abstention.questions import Asked, clapnq, squad_2
 from eval.retrieval.sets import SUITES, index_of
@@ -83,7 +84,7 @@ def report(results: dict[str, Any]) -> str:
         for label, of in one["labels"].items():
             gain = of["gain"]
             reached = "reached" if gain["mean"] >= BAR else f"missed by {BAR - gain['mean']:.3f}"
-            shown = [_interval(of[key]) for key in ("confidence", "score", "gain")]
+            shown = [cells.interval(of[key]) for key in ("confidence", "score", "gain")]
             rows.append([name, f"{one['questions']:,}", label, f"{of['share']:.3f}", *shown, reached])
         promised = one["promised"]
         kept = f"{promised['coverage']:.2f}, {promised['risk']:.3f}" if promised else "not promised"
@@ -117,10 +118,6 @@ def draw(results: dict[str, Any], path: Path) -> None:
     axes[0][0].legend(frameon=False)
     figure.tight_layout()
     figure.savefig(path, dpi=120)
-
-
-def _interval(estimated: dict[str, float]) -> str:
-    return f"{estimated['mean']:.3f} [{estimated['low']:.3f}, {estimated['high']:.3f}]"
 
 
 def main() -> None:

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from eval.cells import difference, interval
+
 SYSTEMS = {"dense": "dense", "lexical": "lexical", "hybrid": "hybrid (default)", "rrf": "RRF, k = 60 (peer)"}
 COLOURS = {"dense": "#4c72b0", "lexical": "#dd8452", "hybrid": "#2f9e44", "rrf": "#b0b0b0"}
 RECALLS = ["R@5", "R@20", "R@100", "Success@1", "Success@5", "RR@10"]
@@ -30,8 +32,8 @@ def _sections(results: dict[str, Any]) -> Iterable[str]:
         ["set", "passages", "questions", *SYSTEMS.values(), "hybrid minus the better side"],
         (
             [one["title"], f"{one['passages']:,}", _questions(one)]
-            + [_interval(one["systems"][name]["nDCG@10"]) for name in SYSTEMS]
-            + [_difference(one["hybrid_against"][one["better"]]) + f" ({one['better']})"]
+            + [interval(one["systems"][name]["nDCG@10"]) for name in SYSTEMS]
+            + [difference(one["hybrid_against"][one["better"]]) + f" ({one['better']})"]
             for one in results.values()
         ),
     )
@@ -52,7 +54,7 @@ def _sections(results: dict[str, Any]) -> Iterable[str]:
     yield _table(
         ["set", "difference", "p", "better", "equal", "worse"],
         (
-            [one["title"], _difference(versus), f"{versus['p']:.4f}"]
+            [one["title"], difference(versus), f"{versus['p']:.4f}"]
             + [f"{versus[count]:,}" for count in ("wins", "ties", "losses")]
             for one in results.values()
             for versus in [one["hybrid_against"]["rrf"]]
@@ -68,15 +70,6 @@ def _table(head: list[str], rows: Iterable[list[str]]) -> str:
 def _questions(one: dict[str, Any]) -> str:
     drawn = one["questions"] < one["of"]
     return f"{one['questions']:,} of {one['of']:,}" if drawn else f"{one['questions']:,}"
-
-
-def _interval(estimate: dict[str, float]) -> str:
-    return f"{estimate['mean']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
-
-
-def _difference(comparison: dict[str, Any]) -> str:
-    of = comparison["difference"]
-    return f"{of['mean']:+.3f} [{of['low']:+.3f}, {of['high']:+.3f}]"
 
 
 def _draw(results: dict[str, Any], path: Path) -> None:

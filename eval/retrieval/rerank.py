@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from eval.cells import difference, interval
 from eval.retrieval.run import search
 from eval.retrieval.sets import SUITES, Suite, index_of, questions_of
 from ragkit.evaluation.metrics import evaluate_run
@@ -69,10 +70,9 @@ def report(results: dict[str, Any]) -> str:
         versus = one["reranked_against_hybrid"]["nDCG@10"]
         before, after = (one["systems"][name]["nDCG@10"] for name in ("hybrid", "reranked"))
         reached = "reached" if after["mean"] >= one["bar"] else f"missed by {one['bar'] - after['mean']:.3f}"
-        of = versus["difference"]
         lines.append(
-            f"| {one['title']} | {one['questions']:,} | {_interval(before)} | {_interval(after)} "
-            f"| {of['mean']:+.3f} [{of['low']:+.3f}, {of['high']:+.3f}] | {versus['p']:.4f} "
+            f"| {one['title']} | {one['questions']:,} | {interval(before)} | {interval(after)} "
+            f"| {difference(versus)} | {versus['p']:.4f} "
             f"| {versus['wins']:,}/{versus['ties']:,}/{versus['losses']:,} | {one['bar']:.3f}: {reached} |"
         )
     lines += ["", "| set | system | " + " | ".join(MEASURES[1:]) + " | questions/s |"]
@@ -83,10 +83,6 @@ def report(results: dict[str, Any]) -> str:
             rate = one["questions_a_second"][name]
             lines.append(f"| {one['title']} | {name} | {cells} | {rate:.1f} |")
     return "\n".join(lines) + "\n"
-
-
-def _interval(estimated: dict[str, float]) -> str:
-    return f"{estimated['mean']:.3f} [{estimated['low']:.3f}, {estimated['high']:.3f}]"
 
 
 def main() -> None:

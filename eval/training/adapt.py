@@ -15,6 +15,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from eval.cells import tested
 from eval.retrieval.run import search
 from eval.retrieval.sets import SUITES, index_of, questions_of
 from eval.training.dual_encoder import index_with
@@ -83,8 +84,8 @@ def report(results: dict[str, Any]) -> str:
             str(of["steps"]),
             f"{of['real']['a']:.3f}",
             f"{of['real']['b']:.3f}",
-            _difference(of["real"]),
-            _difference(of["self_test"]),
+            tested(of["real"]),
+            tested(of["self_test"]),
             f"{of['seconds']:.0f}",
         ]
         for one in results.values()
@@ -110,11 +111,6 @@ def report(results: dict[str, Any]) -> str:
         "bootstrap intervals of paired differences, p of the paired randomisation test; seconds of training "
         f"and self-test.\n\n{markdown(head, rows)}"
     )
-
-
-def _difference(of: dict[str, Any]) -> str:
-    gain = of["difference"]
-    return f"{gain['mean']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}], p {of['p']:.4f}"
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from eval.cells import tested
 from eval.retrieval.run import search
 from eval.retrieval.sets import SUITES, Suite, index_of, questions_of
 from ragkit.encoders.encoder import Encoder
@@ -87,7 +88,7 @@ def report(results: dict[str, Any], encoder: str) -> str:
                 [f"{one['title']} ({one['questions']:,})", name]
                 + [f"{one['systems'][system][name]['mean']:.3f}" for system in ("packaged", "bm25")]
                 + [f"{tuned['mean']:.3f} [{tuned['low']:.3f}, {tuned['high']:.3f}]"]
-                + [_difference(v) for v in versus]
+                + [tested(v) for v in versus]
                 + [f"{bar}: {'met' if met else 'missed'}"]
             )
     head = [
@@ -107,11 +108,6 @@ def report(results: dict[str, Any], encoder: str) -> str:
         "randomisation test.\n\n"
         f"{markdown(head, rows)}"
     )
-
-
-def _difference(comparison: dict[str, Any]) -> str:
-    of = comparison["difference"]
-    return f"{of['mean']:+.3f} [{of['low']:+.3f}, {of['high']:+.3f}], p {comparison['p']:.4f}"
 
 
 def main() -> None:
