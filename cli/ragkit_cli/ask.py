@@ -53,7 +53,10 @@ Beams = Annotated[
 Temperature = Annotated[
     float | None, typer.Option("--temperature", help="Of p(z|x), the softmax of the passages' scores.")
 ]
-
+WeightBy = Annotated[
+    str | None,
+    typer.Option("--weight-by", help="A metadata field: p(z|x) is multiplied by what a passage has there."),
+]
 MaxRisk = Annotated[
     float | None,
     typer.Option("--max-risk", help="Largest share of wrong answers: what is less sure is not answered."),
@@ -84,6 +87,7 @@ def ask(
     method: Method = None,
     beams: Beams = None,
     temperature: Temperature = None,
+    weight_by: WeightBy = None,
     max_risk: MaxRisk = None,
     tool: ToolOption = None,
     best_of: Annotated[
@@ -108,7 +112,7 @@ def ask(
     answerer = make_answerer(
         open_searched(name, rerank, reranker, rerank_depth), k=k, mode=mode, reader=reader,
         reader_model=reader_model, generator=generator, method=method, beams=beams, temperature=temperature,
-        tools=[make_tool(spec) for spec in tool or []], allow_empty=max_risk is None,
+        weight_by=weight_by, tools=[make_tool(spec) for spec in tool or []], allow_empty=max_risk is None,
     )  # fmt: skip
     from ragkit.generation.evidence import Evidence
     from ragkit.generation.grounding import grounding
@@ -158,11 +162,14 @@ def make_answerer(
     method: str | None,
     beams: int | None,
     temperature: float | None,
+    weight_by: str | None = None,
     allow_empty: bool = True,
     tools: "Sequence[Tool]" = (),
 ) -> "Answerer":
     """The answerer that the options of `ask` and `eval qa` describe."""
-    common: dict[str, Any] = {"k": k, "mode": checked_mode(mode), "temperature": temperature}
+    common: dict[str, Any] = {
+        "k": k, "mode": checked_mode(mode), "temperature": temperature, "weight_by": weight_by,
+    }  # fmt: skip
     if reader or reader_model:
         for option, given in (
             ("--generator", generator), ("--method", method), ("--beams", beams), ("--tool", tools or None),

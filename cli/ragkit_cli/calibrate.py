@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ragkit_cli.ask import Beams, Generator, Method, Reader, ReaderModel, Temperature, make_answerer
+from ragkit_cli.ask import Beams, Generator, Method, Reader, ReaderModel, Temperature, WeightBy, make_answerer
 from ragkit_cli.console import Stages, note, print_json, progress, table
 from ragkit_cli.evaluate import Dataset, Limit, Split, load_limited
 from ragkit_cli.options import (
@@ -37,6 +37,7 @@ def calibrate(
     method: Method = None,
     beams: Beams = None,
     temperature: Temperature = None,
+    weight_by: WeightBy = None,
     limit: Limit = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="File to write; left out, the index keeps it.")
@@ -56,7 +57,7 @@ def calibrate(
     opened = open_searched(index, rerank, reranker, rerank_depth)
     answerer = make_answerer(
         opened, k=k, mode=mode, reader=reader, reader_model=reader_model, generator=generator, method=method,
-        beams=beams, temperature=temperature, allow_empty=False,
+        beams=beams, temperature=temperature, weight_by=weight_by, allow_empty=False,
     )  # fmt: skip
     questions = load_limited(dataset, split, limit)
     with progress() as bars:

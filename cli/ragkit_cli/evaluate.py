@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ragkit.errors import RagkitError
-from ragkit_cli.ask import Beams, Generator, Method, Reader, ReaderModel, Temperature, make_answerer
+from ragkit_cli.ask import Beams, Generator, Method, Reader, ReaderModel, Temperature, WeightBy, make_answerer
 from ragkit_cli.console import Stages, note, print_json, progress
 from ragkit_cli.options import (
     Filter,
@@ -130,6 +130,7 @@ def qa(
     method: Method = None,
     beams: Beams = None,
     temperature: Temperature = None,
+    weight_by: WeightBy = None,
     allow_empty: Annotated[
         bool,
         typer.Option("--allow-empty/--no-allow-empty", help="Whether 'no answer in the passages' may win."),
@@ -147,7 +148,7 @@ def qa(
     answerer = make_answerer(
         opened, k=k, mode=mode, reader=reader,
         reader_model=reader_model, generator=generator, method=method, beams=beams,
-        temperature=temperature, allow_empty=allow_empty,
+        temperature=temperature, weight_by=weight_by, allow_empty=allow_empty,
     )  # fmt: skip
     name = str(answerer.config["model"])
     with progress() as bars:

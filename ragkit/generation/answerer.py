@@ -10,12 +10,13 @@ import numpy as np
 
 from ragkit.errors import RagkitError
 from ragkit.generation.answer import Answer
+from ragkit.generation.marginal import Logs, log_priors, normalised
+from ragkit.generation.source_weights import log_weights
 from ragkit.retrieval.hit import Hit
 from ragkit.retrieval.temperature import TEMPERATURES
 
 if TYPE_CHECKING:
     from ragkit.generation.best_of import BestOf
-    from ragkit.generation.marginal import Logs
     from ragkit.retrieval.index import Index, Mode
 
 
@@ -27,6 +28,7 @@ class Answerer(ABC):
         k: passages a question.
         temperature: of p(z|x), above 0; left out, the mode's default.
         mode: how `ask` searches.
+        weight_by: a field of the passages' metadata by which p(z|x) is multiplied, see `source_weights`.
     """
 
     best_of: BestOf | None = None
@@ -39,6 +41,7 @@ class Answerer(ABC):
         k: int = 5,
         temperature: float | None = None,
         mode: Mode = "hybrid",
+        weight_by: str | None = None,
     ) -> None:
         if k < 1:
             raise RagkitError(f"k must be at least 1, not {k}")
@@ -50,6 +53,7 @@ class Answerer(ABC):
         self.temperature = TEMPERATURES[mode] if temperature is None else temperature
         if not self.temperature > 0:
             raise RagkitError(f"the temperature must be above 0, not {temperature}")
+        self.weight_by = weight_by
 
     @property
     def config(self) -> dict[str, Any]:
@@ -61,6 +65,8 @@ class Answerer(ABC):
                 named["fusion"] = "tuned"
             if (reranker := self.index.reranker) is not None:
                 named |= {"reranker": reranker.name, "reranker_depth": reranker.depth}
+        if self.weight_by is not None:
+            named["weight_by"] = self.weight_by
         if self.best_of is not None:
             named["best_of"] = self.best_of.n
         return named
@@ -84,6 +90,13 @@ class Answerer(ABC):
             raise RagkitError("there is no index to search: give one, or call answer() with passages")
         found = self.index.search_batch(questions, k=self.k, mode=self.mode, filter=filter)
         return self.answer(questions, found, why=why)
+
+    def _log_priors(self, hits: Sequence[Hit]) -> Logs:
+        """log p(z|x) of the hits, (k,)."""
+        logs = log_priors([hit.score for hit in hits], self.temperature)
+        if self.weight_by is None:
+            return logs
+        return normalised(logs + log_weights([hit.passage for hit in hits], self.weight_by))
 
     def _ranked(
         self, question: str, hits: Sequence[Hit], log_prior: Logs, texts: Sequence[str], log_p: Logs

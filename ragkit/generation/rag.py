@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ragkit.errors import RagkitError
 from ragkit.generation.answer import Answer, Support, WithoutPassage
 from ragkit.generation.answerer import Answerer, checked, nothing_found
-from ragkit.generation.marginal import Logs, log_priors, none_answers, normalised, without
+from ragkit.generation.marginal import Logs, none_answers, normalised, without
 from ragkit.retrieval.hit import Hit
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Rag(Answerer):
         beams: hypotheses kept in beam search.
         max_answer_tokens: most tokens of an answer, its end included.
         min_answer_tokens: fewest, its end included; from 2 on there is no empty answer.
-        mode: how `ask` searches.
+        mode, weight_by: as in `Answerer`.
         tools: what the generator may call before it answers, see `tools.tool`. A generator calls what it was
             taught to call; the packaged one was taught none.
 
@@ -70,9 +70,10 @@ class Rag(Answerer):
         max_answer_tokens: int = 32,
         min_answer_tokens: int = 0,
         mode: Mode = "hybrid",
+        weight_by: str | None = None,
         tools: Sequence[Tool] = (),
     ) -> None:
-        super().__init__(index, k=k, temperature=temperature, mode=mode)
+        super().__init__(index, k=k, temperature=temperature, mode=mode, weight_by=weight_by)
         if beams < 1:
             raise RagkitError(f"beams must be at least 1, not {beams}")
         if not 0 <= min_answer_tokens <= max_answer_tokens or max_answer_tokens < 1:
@@ -140,7 +141,7 @@ class Rag(Answerer):
             [hit.passage for found in hits for hit in found],
             self.max_answer_tokens,
         )
-        priors = [log_priors([hit.score for hit in found], self.temperature) for found in hits]
+        priors = [self._log_priors(found) for found in hits]
         candidates = self._candidates(reading, priors)
 
         begins = np.cumsum([0, *(len(prior) for prior in priors)]).tolist()

@@ -19,7 +19,7 @@ from ragkit.errors import RagkitError
 from ragkit.generation.answer import Answer, Support, WithoutPassage
 from ragkit.generation.answerer import Answerer, checked, nothing_found
 from ragkit.generation.loading import PACKAGED, load_reader
-from ragkit.generation.marginal import Logs, log_priors, log_sum, none_answers, normalised, without
+from ragkit.generation.marginal import Logs, log_sum, none_answers, normalised, without
 from ragkit.generation.span_scores import SpanScorer, SpanScores
 from ragkit.retrieval.hit import Hit
 
@@ -41,7 +41,7 @@ class ExtractiveReader(Answerer):
     Args:
         index: where `ask` searches; may be left out if only `answer` is used.
         reader: "packaged", a folder or hub id of a question-answering model, or (model, tokenizer).
-        k, temperature, mode: as in `Answerer`.
+        k, temperature, mode, weight_by: as in `Answerer`.
         max_answer_tokens: L, the most tokens of an answer.
         allow_empty: whether "no answer in the passages" may win; `Answer.text` is then "". Without it the
             likeliest span wins, however improbable.
@@ -57,10 +57,11 @@ class ExtractiveReader(Answerer):
         k: int = 5,
         temperature: float | None = None,
         mode: "Mode" = "hybrid",
+        weight_by: str | None = None,
         max_answer_tokens: int = 30,
         allow_empty: bool = True,
     ) -> None:
-        super().__init__(index, k=k, temperature=temperature, mode=mode)
+        super().__init__(index, k=k, temperature=temperature, mode=mode, weight_by=weight_by)
         if max_answer_tokens < 1:
             raise RagkitError(f"max_answer_tokens must be at least 1, not {max_answer_tokens}")
         self.max_answer_tokens = max_answer_tokens
@@ -100,7 +101,7 @@ class ExtractiveReader(Answerer):
         if not hits:
             return nothing_found(question)
         passages = [hit.passage for hit in hits]
-        prior = log_priors([hit.score for hit in hits], self.temperature)
+        prior = self._log_priors(hits)
         likelihood, places = _outcomes(passages, prior, read)
         none = np.array([shown.null - shown.log_all for shown in read])
         if self.allow_empty:

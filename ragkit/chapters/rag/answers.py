@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import random
 from functools import cache
 from importlib.resources import files
@@ -165,7 +166,23 @@ def window() -> dict[str, float]:
         "prompts over the window": over,
         "cuts miscounted": uncounted,
         "answers without sources": nameless,
+        "odds of weighed sources off by": _odds_off(),
     }
+
+
+def _odds_off() -> float:
+    """Largest error of a prior's odds where sources are weighed by their metadata."""
+    from ragkit.generation.reader import ExtractiveReader
+
+    def hits(weights: list[float]) -> list[Hit]:
+        passages = [Passage(f"p{z}", "d", "red", 0, 3, metadata={"trust": w}) for z, w in enumerate(weights)]
+        return [Hit(passage, -float(z), z + 1) for z, passage in enumerate(passages)]
+
+    weights = [1.0, 4.0, 0.25]
+    reader = ExtractiveReader(weight_by="trust", temperature=1.0)
+    [answer] = reader.answer(["which?"], [hits(weights)])
+    prior = {one.passage.id: one.prior for one in answer.support}
+    return max(abs(prior[f"p{z}"] / prior["p0"] - weight * math.exp(-z)) for z, weight in enumerate(weights))
 
 
 @cache

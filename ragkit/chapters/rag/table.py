@@ -66,6 +66,7 @@ RAG = Chapter(
         check(
             112, "Sources and window", "the tokenizer's count", "answers.window",
             none("prompts over the window"), none("cuts miscounted"), none("answers without sources"),
+            most("odds of weighed sources off by", 1e-9),
         ),
     ),
 )  # fmt: skip
