@@ -109,15 +109,16 @@ def ask(
     """
     name, question = index_and_question(arguments)
     questions = _questions(question)
+    index = open_searched(name, rerank, reranker, rerank_depth)
     answerer = make_answerer(
-        open_searched(name, rerank, reranker, rerank_depth), k=k, mode=mode, reader=reader,
+        index, k=k, mode=mode, reader=reader,
         reader_model=reader_model, generator=generator, method=method, beams=beams, temperature=temperature,
         weight_by=weight_by, tools=[make_tool(spec) for spec in tool or []], allow_empty=max_risk is None,
     )  # fmt: skip
     from ragkit.generation.evidence import Evidence
     from ragkit.generation.grounding import grounding
 
-    evidence = Evidence(answerer.index)
+    evidence = Evidence(index)
     if best_of is not None and max_risk is not None:
         raise typer.BadParameter("is of the likeliest answer, not of the best of n", param_hint="--max-risk")
     calibration = None if best_of is not None else find_calibration(answerer, max_risk)
@@ -142,7 +143,7 @@ def ask(
         print_json(content[0] if question != "-" else content)
         return
     if not any(answer.support for answer in answers):
-        nothing_found(filter)
+        nothing_found(index, filter)
     for answer in answers:
         print_answer(answer)
         if answerer.best_of:

@@ -22,6 +22,7 @@ from ragkit_cli.options import (
 if TYPE_CHECKING:
     from ragkit.corpus.document import Passage
     from ragkit.retrieval.hit import Hit
+    from ragkit.retrieval.index import Index
 
 EXCERPT = 300
 """Characters of a passage that a list shows."""
@@ -51,14 +52,21 @@ def search(
         print_json({"question": question, "hits": [hit_json(hit) for hit in hits]})
         return
     if not hits:
-        nothing_found(filter)
+        nothing_found(index, filter)
     for hit in hits:
         _print(hit)
 
 
-def nothing_found(filter: str | None) -> None:
+def nothing_found(index: "Index", filter: str | None) -> None:
     """Says why there are no passages; to the terminal's other stream, so that a pipe stays clean."""
-    note("the index holds no passage" if filter is None else f"no passage passes the filter {filter!r}")
+    if filter is None:
+        note("the index holds no passage")
+        return
+    unknown = [
+        f"; no document has a field {name}" + (f": did you mean {alike[0]}?" if alike else "")
+        for name, alike in index.unknown_fields(filter).items()
+    ]
+    note(f"no passage passes the filter {filter!r}{''.join(unknown)}")
 
 
 def hit_json(hit: "Hit") -> dict[str, Any]:

@@ -8,6 +8,7 @@ its values do not allow (null >= 2020, "x" < 3) is false.
 import json
 import math
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,15 @@ def matching_rows(expression: str, store: PassageStore) -> Ids:
             verdicts[key] = rule.matches(fields)
         passing[row] = verdicts[key]
     return store.live_rows[passing[store.document_of[store.live_rows]]]
+
+
+def unknown_fields(expression: str, store: PassageStore) -> dict[str, list[str]]:
+    """The names in an expression that no document has a field of, each with the fields most like it."""
+    names = Filter(expression).names.difference(BUILT_IN)
+    known: set[str] = set(BUILT_IN)
+    for stored in store.documents.column("metadata").to_pylist():
+        known |= json.loads(stored).keys()
+    return {name: get_close_matches(name, sorted(known)) for name in sorted(names - known)}
 
 
 def _plain(value: Any) -> Any:

@@ -9,6 +9,7 @@ from ragkit.encoders.encoder import Encoder, Vectors
 from ragkit.errors import RagkitError
 from ragkit.index.checks import refuse_foreign, refuse_other, resolve_encoder, tokenizer_of
 from ragkit.index.events import OnEvent, WriteReport
+from ragkit.index.filters import unknown_fields
 from ragkit.index.generations import Generation, Generations
 from ragkit.index.incoming import Sources, check, cut, incoming, named
 from ragkit.index.info import IndexInfo, describe
@@ -206,6 +207,10 @@ class StoredIndex:
         """The rows that pass a filter (see `filters`), ascending; None without one. Raises RagkitError for a
         filter that cannot be understood."""
         return None if filter_expression is None else self._reader.matching(filter_expression)
+
+    def unknown_fields(self, filter_expression: str) -> dict[str, list[str]]:
+        """The names in a filter that no document has a field of, each with the fields most like it."""
+        return unknown_fields(filter_expression, self._reader.store)
 
     def dense_candidates(
         self, question_vectors: Vectors, k: int, allowed: Ids | None = None

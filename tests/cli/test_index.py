@@ -61,7 +61,12 @@ def test_filters(ragkit: Command, indexed: Path) -> None:
 
 def test_a_filter_that_nothing_passes_is_told(ragkit: Command, indexed: Path) -> None:
     found = ragkit("search", indexed, "loop", "--filter", 'typo == "md"')
-    assert found.out == "" and found.err == "no passage passes the filter 'typo == \"md\"'\n"
+    said = "no passage passes the filter 'typo == \"md\"'"
+    assert found.out == "" and found.err == f"{said}; no document has a field typo: did you mean type?\n"
+    none = ragkit("ask", indexed, "loop?", "--filter", "words > 3 and type == 'pdf'")
+    assert none.err.endswith("; no document has a field words\n")
+    known = ragkit("search", indexed, "loop", "--filter", 'type == "pdf" and title != "x"')
+    assert known.err == 'no passage passes the filter \'type == "pdf" and title != "x"\'\n'
 
 
 def test_a_question_of_a_hundred_thousand_characters(ragkit: Command, indexed: Path) -> None:
