@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,6 +29,28 @@ def digits(test_share: float = 0.3) -> Split:
     parts = train_test_split(x / 16, y, test_size=test_share, random_state=0, stratify=y)
     train_x, test_x, train_y, test_y = (torch.as_tensor(part) for part in parts)
     return Split(train_x.float(), train_y.long(), test_x.float(), test_y.long())
+
+
+def mnist1d() -> Split:
+    """MNIST-1D (Greydanus 2020): 4,000 signals of 40 numbers to train on, 1,000 to test on, ten classes.
+
+    Made on the spot by its authors' generator, the same each time.
+
+    Raises:
+        MissingError: if the package mnist1d is not installed.
+    """
+    try:
+        from mnist1d.data import make_dataset
+    except ImportError:
+        raise MissingError("needs MNIST-1D: pip install mnist1d") from None
+    state = np.random.get_state()  # the generator seeds numpy's own
+    try:
+        made = make_dataset()
+    finally:
+        np.random.set_state(state)
+    train_x, test_x = (torch.as_tensor(made[part]).float() for part in ("x", "x_test"))
+    train_y, test_y = (torch.as_tensor(made[part]).long() for part in ("y", "y_test"))
+    return Split(train_x, train_y, test_x, test_y)
 
 
 def data_folder(name: str = "") -> Path:
