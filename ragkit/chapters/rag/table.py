@@ -1,7 +1,7 @@
 """Chapter 7, retrieval-augmented generation: what each row must reach."""
 
 from ragkit.chapters.basics.rows import least, most, none
-from ragkit.chapters.chapter import Chapter
+from ragkit.chapters.chapter import Chapter, ChapterRecipe
 from ragkit.chapters.check import Check, Target
 
 HERE = "ragkit.chapters.rag"
@@ -60,6 +60,11 @@ RAG = Chapter(
             least("right answers preferred", 0.9), trained=True,
         ),
         check(
+            110, "Toolformer", "the same model without its calculator", "toolformer.three_digit_sums",
+            least("sums with the calculator", 0.95), most("sums without", 0.5),
+            most("calls where none is needed", 0.05), least("kept as it should be", 0.95), trained=True,
+        ),
+        check(
             111, "Grounding", "shuffled passages", "answers.grounded",
             least("AUC made from others", 0.8), least("AUC shown with others", 0.8),
         ),
@@ -67,6 +72,12 @@ RAG = Chapter(
             112, "Sources and window", "the tokenizer's count", "answers.window",
             none("prompts over the window"), none("cuts miscounted"), none("answers without sources"),
             most("odds of weighed sources off by", 1e-9),
+        ),
+    ),
+    recipes=(
+        ChapterRecipe(
+            "toolformer", "a small language model that learns when to call a calculator", (110,),
+            f"{HERE}.toolformer.Toolformer",
         ),
     ),
 )  # fmt: skip
