@@ -86,6 +86,17 @@ VISION = Chapter(
             most("1x1 - convolution"),
         ),
         check(
+            55,
+            "AlexNet, VGG",
+            "published sizes; fields of Araujo et al. 2019",
+            "sizes.published_sizes",
+            none("AlexNet's parameters - 61,100,840"),
+            none("VGG-16's parameters - 138,357,544"),
+            none("logits of another shape"),
+            Target("AlexNet's receptive field", 195, 195),
+            Target("VGG-16's receptive field", 212, 212),
+        ),
+        check(
             59,
             "Residual block",
             "torch's layers; the identity",
