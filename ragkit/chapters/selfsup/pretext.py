@@ -91,14 +91,13 @@ def maps(encoder: nn.Module, data: Split) -> tuple[Tensor, Tensor]:
 
 
 def draw(shown: Tensor, output: Tensor, images: Tensor, file: Path) -> None:
-    """Six digits: as shown, as filled in, as they are."""
+    """Eight digits, one a column: as shown, as filled in, as they are."""
     filled = torch.where(shown == BLANK, output.view_as(shown), shown)
-    figure, axes = panels(3, width=3.0, height=4.0)
-    for axis, rows, title in zip(axes, (shown, filled, images), ("shown", "filled in", "whole"), strict=True):
-        axis.imshow(
-            rows[:6, 0].reshape(3, 2, 8, 8).permute(0, 2, 1, 3).reshape(24, 16), cmap="gray", vmin=-1, vmax=1
-        )
-        axis.set(title=title, xticks=[], yticks=[])
+    framed = [functional.pad(rows[:8, 0], (1, 1, 1, 1), value=1.0) for rows in (shown, filled, images)]
+    picture = torch.cat([torch.cat(list(rows), dim=1) for rows in framed])
+    figure, (axes,) = panels(width=6.0, height=2.6)
+    axes.imshow(picture, cmap="gray", vmin=-1, vmax=1)
+    axes.set(xticks=[], yticks=[4.5, 14.5, 24.5], yticklabels=["shown", "filled in", "whole"])
     save(figure, file)
 
 
