@@ -87,6 +87,7 @@ NETWORKS = Chapter(
         ),
     ),
     recipes=(
+        ChapterRecipe("pieces", "a shallow network, drawn with its pieces", (1, 5), f"{HERE}.pieces.Pieces"),
         ChapterRecipe(
             "digits-mlp", "a multi-layer perceptron on sklearn's digits", (8,), f"{HERE}.digits.DigitsMlp"
         ),

@@ -104,14 +104,21 @@ def reducing_error() -> dict[str, float | list[float]]:
     }
 
 
-def descent(seed: int) -> dict[int, float]:
-    """Test error by width: 500 digits to learn from, 15 % of their labels wrong, the others to test on."""
+Labelled = tuple[Tensor, Tensor]
+
+
+def noisy_digits(seed: int) -> tuple[Labelled, Labelled]:
+    """500 digits to learn from, 15 % of their labels wrong, and the others to test on, in float64."""
     data = digits(test_share=1 - ITEMS / 1797)
-    generator = torch.Generator().manual_seed(seed)
-    x, y = data.train_x[:ITEMS].double(), noisy_labels(data.train_y[:ITEMS], FLIPPED, generator)
-    test = data.test_x.double(), data.test_y
+    noisy = noisy_labels(data.train_y[:ITEMS], FLIPPED, torch.Generator().manual_seed(seed))
+    return (data.train_x[:ITEMS].double(), noisy), (data.test_x.double(), data.test_y)
+
+
+def descent(seed: int) -> dict[int, float]:
+    """Test error by width."""
+    train, test = noisy_digits(seed)
     return {
-        width: ridgeless_error((x, y), test, width, torch.Generator().manual_seed(seed)) for width in WIDTHS
+        width: ridgeless_error(train, test, width, torch.Generator().manual_seed(seed)) for width in WIDTHS
     }
 
 

@@ -69,6 +69,10 @@ MEASURE = Chapter(
     ),
     recipes=(
         ChapterRecipe(
+            "double-descent", "a readout of random features, on the curve over their number", (40,),
+            f"{HERE}.descent.DoubleDescent",
+        ),
+        ChapterRecipe(
             "learning-curve", "a network that grows too sure of itself", (37,),
             f"{HERE}.confidence.LearningCurve",
         ),
