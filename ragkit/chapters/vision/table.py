@@ -1,7 +1,7 @@
 """Chapter 4, convolutional networks: what each row must reach, and what can be trained."""
 
 from ragkit.chapters.basics.rows import least, most, none
-from ragkit.chapters.chapter import Chapter
+from ragkit.chapters.chapter import Chapter, ChapterRecipe
 from ragkit.chapters.check import Check, Target
 
 HERE = "ragkit.chapters.vision"
@@ -86,6 +86,14 @@ VISION = Chapter(
             most("1x1 - convolution"),
         ),
         check(
+            54,
+            "CNN classifier",
+            "digits, 30 % held out",
+            "classification.cnn_classifier",
+            least("accuracy", 0.985),
+            trained=True,
+        ),
+        check(
             55,
             "AlexNet, VGG",
             "published sizes; fields of Araujo et al. 2019",
@@ -95,6 +103,36 @@ VISION = Chapter(
             none("logits of another shape"),
             Target("AlexNet's receptive field", 195, 195),
             Target("VGG-16's receptive field", 212, 212),
+        ),
+        check(
+            56,
+            "Object detection",
+            "counted pixels, F.smooth_l1_loss; one digit on a canvas",
+            "detection.object_detection",
+            most("IoU - counted pixels"),
+            most("smooth L1 - torch's"),
+            least("mean IoU", 0.7),
+            trained=True,
+        ),
+        check(
+            57,
+            "Semantic segmentation",
+            "CrossEntropyLoss, scikit-learn's jaccard_score; shapes",
+            "segmentation.semantic_segmentation",
+            most("loss - CrossEntropyLoss"),
+            most("mIoU - scikit-learn's"),
+            least("mIoU", 0.85),
+            trained=True,
+        ),
+        check(
+            58,
+            "ResNet",
+            "published sizes; 40 plain layers on MNIST-1D",
+            "depth.resnets",
+            none("ResNet-18's parameters - 11,689,512"),
+            none("ResNet-50's parameters - 25,557,032"),
+            least("points gained by skips", 10),
+            trained=True,
         ),
         check(
             59,
@@ -117,6 +155,44 @@ VISION = Chapter(
             most("notes' form"),
             Target("variance times, a block", 1.9, 2.1),
             Target("variance added, a normalised block", 0.9, 1.1),
+        ),
+        check(
+            61,
+            "U-Net",
+            "31,030,593 parameters; the same net without skips",
+            "segmentation.u_net",
+            none("parameters - 31,030,593"),
+            least("points gained by skips", 5),
+            trained=True,
+        ),
+    ),
+    recipes=(
+        ChapterRecipe(
+            "image-cnn",
+            "a CNN on digits, MNIST or Fashion-MNIST, and what its units see",
+            (49, 54),
+            f"{HERE}.classification.ImageCnn",
+        ),
+        ChapterRecipe(
+            "digit-detector", "which digit, and where on a canvas", (56,), f"{HERE}.detection.DigitDetector"
+        ),
+        ChapterRecipe(
+            "shapes-segnet",
+            "shapes told apart pixel by pixel, down and up by pools",
+            (57,),
+            f"{HERE}.segmentation.ShapesSegNet",
+        ),
+        ChapterRecipe(
+            "deep-signals",
+            "forty layers on MNIST-1D, with skips or without",
+            (58,),
+            f"{HERE}.depth.DeepSignals",
+        ),
+        ChapterRecipe(
+            "shapes-u-net",
+            "shapes by a U-Net, with skips or without",
+            (61,),
+            f"{HERE}.segmentation.ShapesUNet",
         ),
     ),
 )
