@@ -1,8 +1,11 @@
 """Chapter 1, shallow and deep networks: what each row must reach, and what can be trained."""
 
-from ragkit.chapters.basics.rows import HERE, check, least, most, none
 from ragkit.chapters.chapter import Chapter, ChapterRecipe
 from ragkit.chapters.check import Target
+from ragkit.chapters.rows import checks_in, least, most, none
+
+HERE = "ragkit.chapters.basics"
+check = checks_in(HERE)
 
 NETWORKS = Chapter(
     1,

@@ -1,17 +1,11 @@
 """Chapter 4, convolutional networks: what each row must reach, and what can be trained."""
 
-from ragkit.chapters.basics.rows import least, most, none
 from ragkit.chapters.chapter import Chapter, ChapterRecipe
-from ragkit.chapters.check import Check, Target
+from ragkit.chapters.check import Target
+from ragkit.chapters.rows import checks_in, least, most, none
 
 HERE = "ragkit.chapters.vision"
-
-
-def check(
-    row: int, item: str, reference: str, measure: str, *targets: Target, trained: bool = False
-) -> Check:
-    return Check(row, item, reference, targets, f"{HERE}.{measure}", trained)
-
+check = checks_in(HERE)
 
 VISION = Chapter(
     4,
