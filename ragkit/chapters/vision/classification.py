@@ -10,7 +10,7 @@ from torch.nn import functional
 from ragkit.chapters.experiment import Experiment, over_seeds
 from ragkit.chapters.picture import panels, save
 from ragkit.chapters.tensors import TensorRecipe
-from ragkit.chapters.vision.images import Images, images
+from ragkit.chapters.vision.images import images
 from ragkit.models.vision.classifier import Image, ImageClassifier, cnn
 from ragkit.models.vision.receptive_field import gradient_map, receptive_field, windows
 from ragkit.training.recipe import LoopSettings, Recipe
@@ -18,9 +18,10 @@ from ragkit.training.recipe import LoopSettings, Recipe
 
 @dataclass(frozen=True, kw_only=True)
 class ImageCnn(Experiment):
-    """Two stages of convolution and pool, the second with twice the channels, and one hidden layer."""
+    """Two stages of convolution and pool, the second with twice the channels, and one hidden layer; `data` is
+    digits, mnist10k, fashion_mnist, or hf:NAME of the hub."""
 
-    data: Images = "digits"
+    data: str = "digits"
     channels: int = 32
     hidden: int = 128
     batch_size: int = 32
@@ -28,9 +29,10 @@ class ImageCnn(Experiment):
 
     def recipe(self) -> Recipe:
         data = images(self.data)
-        rows, columns = data.train_x.shape[2:]
+        channels, rows, columns = data.train_x.shape[1:]
+        classes = int(data.train_y.max()) + 1
         return TensorRecipe(
-            cnn(Image(1, rows, columns), 10, (self.channels, 2 * self.channels), self.hidden),
+            cnn(Image(channels, rows, columns), classes, (self.channels, 2 * self.channels), self.hidden),
             (data.train_x, data.train_y),
             lambda model, x, y: functional.cross_entropy(model(x), y),
             lambda model: {"accuracy": accuracy(model, data.test_x, data.test_y)},
@@ -52,12 +54,12 @@ def accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
 
 
 def draw_fields(net: ImageClassifier, image: Tensor, file: Path) -> None:
-    """What the middle unit of each layer that looks at neighbours sees of an image (1, 1, rows, columns): the
-    gradient as shade, the field by the formula as a frame."""
+    """What the middle unit of each layer that looks at neighbours sees of an image (1, channels, rows,
+    columns): the gradient as shade, the field by the formula as a frame."""
     layers = list(net.features.cpu())
     looking = [number for number, layer in enumerate(layers, 1) if not isinstance(layer, nn.ReLU)]
     figure, axes = panels(len(looking) + 1, width=2.6, height=2.8)
-    axes[0].imshow(image[0, 0], cmap="gray")
+    axes[0].imshow(image[0].mean(dim=0), cmap="gray")
     axes[0].set_title("image")
     for ax, end in zip(axes[1:], looking, strict=True):
         part = nn.Sequential(*layers[:end])

@@ -1,9 +1,9 @@
-"""Small images with a class each: sklearn's digits, and MNIST and Fashion-MNIST of the public data sets."""
+"""Small images with a class each: sklearn's digits, MNIST and Fashion-MNIST of the public data sets, and any
+set of the Hugging Face hub."""
 
 import gzip
 import zlib
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -12,16 +12,22 @@ from numpy.typing import NDArray
 from ragkit.chapters.data import Split, data_folder, digits
 from ragkit.errors import RagkitError
 
-Images = Literal["digits", "mnist10k", "fashion_mnist"]
+NAMES = ("digits", "mnist10k", "fashion_mnist")
 
 
-def images(name: Images) -> Split:
-    """Images (items, 1, rows, columns) in [0, 1], 30 % of them held out, the same ones each time.
+def images(name: str) -> Split:
+    """Images (items, channels, rows, columns) in [0, 1] of a set in `NAMES`, 30 % of them held out, the same
+    ones each time; or of "hf:NAME", a set of the hub or a folder that `save_to_disk` wrote, in its own
+    splits.
 
     Raises:
         MissingError: if the set is not on this machine.
-        RagkitError: if its files are not what they are called.
+        RagkitError: if there is no such set, or its files are not what they are called.
     """
+    if name.startswith("hf:"):
+        return hub_images(name.removeprefix("hf:"))
+    if name not in NAMES:
+        raise RagkitError(f"no images {name!r}: there are {', '.join(NAMES)} and hf:NAME")
     if name == "digits":
         split = digits()
         return split._replace(train_x=split.train_x.view(-1, 1, 8, 8), test_x=split.test_x.view(-1, 1, 8, 8))
@@ -33,6 +39,36 @@ def images(name: Images) -> Split:
         with np.load(data_folder("fashion_mnist_900") / "fashion_mnist_900.npz") as arrays:
             pixels, labels = arrays["images"], arrays["labels"]
     return held_out(pixels, labels)
+
+
+def hub_images(name: str) -> Split:
+    """The splits "train" and "test" of a data set with an image and a class a row."""
+    import datasets
+
+    try:
+        saved = (Path(name).expanduser() / "dataset_dict.json").is_file()
+        loaded = (
+            datasets.load_from_disk(str(Path(name).expanduser())) if saved else datasets.load_dataset(name)
+        )
+    except Exception as error:  # connection, file format: each library its own
+        first_line = (str(error).splitlines() or [""])[0]
+        raise RagkitError(
+            f"hf:{name}: no data set could be loaded ({type(error).__name__}: {first_line}); "
+            "give a local path, or check the name and that the hub is in reach"
+        ) from error
+    if missing := {"train", "test"} - set(loaded):
+        raise RagkitError(
+            f"hf:{name}: no split {' or '.join(sorted(missing))}; there are {', '.join(loaded)}"
+        )
+    kinds = {type(feature): column for column, feature in loaded["train"].features.items()}
+    if not {datasets.Image, datasets.ClassLabel} <= kinds.keys():
+        raise RagkitError(f"hf:{name}: expected a column of images and one of class labels")
+    image, label = kinds[datasets.Image], kinds[datasets.ClassLabel]
+    parts: list[torch.Tensor] = []
+    for rows in (loaded["train"], loaded["test"]):
+        pixels = np.stack([np.atleast_3d(np.asarray(one)) for one in rows[image]])
+        parts += [torch.as_tensor(pixels).permute(0, 3, 1, 2).float() / 255, torch.tensor(rows[label])]
+    return Split(*parts)
 
 
 def held_out(pixels: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Split:

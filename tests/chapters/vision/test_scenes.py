@@ -50,7 +50,7 @@ def test_the_digits_as_images() -> None:
 @pytest.mark.parametrize("name, count", [("mnist10k", 10_000), ("fashion_mnist", 900)])
 def test_public_images(name: str, count: int, shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAGKIT_DATA", str(shared_data))
-    split = images(name)  # type: ignore[arg-type]
+    split = images(name)
     assert len(split.train_x) + len(split.test_x) == count and len(split.test_x) == 0.3 * count
     assert split.train_x.shape[1:] == (1, 28, 28) and 0 <= split.train_x.min() < split.train_x.max() <= 1
     assert split.test_y.unique().tolist() == list(range(10))
