@@ -57,6 +57,9 @@ def retrieval(
         bool,
         typer.Option("--drop-self", help="Remove a hit with the question's own id (BEIR's ArguAna, Quora)."),
     ] = False,
+    typos: Annotated[
+        float, typer.Option("--typos", min=0, max=1, help="Share of the questions' words to misspell.")
+    ] = 0.0,
     limit: Limit = None,
     run: Annotated[Path | None, typer.Option("--run", help="Write the ranking as a TREC run file.")] = None,
     out: Out = None,
@@ -66,12 +69,15 @@ def retrieval(
     from ragkit.evaluation.report import draw_recall, retrieval_table, to_json, write_json
     from ragkit.evaluation.retrieval import evaluate, evaluate_retrieval
     from ragkit.evaluation.runs import read_run, write_run
+    from ragkit.evaluation.typos import questions_with_typos
 
     ks = numbers(k)
     modes = [checked_mode(part) for part in mode.split(",")]
     if run is not None and len(modes) > 1:
         raise typer.BadParameter("a run file holds one mode", param_hint="--run")
     questions = load_limited(dataset, split, limit)
+    if typos:
+        questions = questions_with_typos(questions, typos)
     reports = []
     if Path(index).is_file():
         qrels = {question.id: question.relevant for question in questions.questions}

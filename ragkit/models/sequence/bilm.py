@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ragkit.models.sequence.char_cnn import CharacterCnn
+from ragkit.models.sequence.characters import sentence_ends
 from ragkit.models.sequence.lstm import CellState, LstmLayer
 from ragkit.models.sequence.vocabulary_softmax import VocabularySoftmax
 
@@ -85,6 +86,9 @@ class Bilm(nn.Module):
     ) -> tuple[Tensor, Tensor, BiState]:
         """Mean negative log-likelihoods in nats of both directions, forward first, and the detached state.
 
+        A row may hold several sentences, each between its ends. Forwards no `<S>` is to be predicted and
+        backwards no `</S>`, as nothing else can stand there.
+
         Args:
             words: (batch, tokens), the numbers of the words, ends of sentences included.
 
@@ -96,9 +100,11 @@ class Bilm(nn.Module):
         hidden, state = self(characters, lengths, state)
         ahead, back = hidden[-1].split(self.config.width, dim=-1)
         real = torch.arange(words.shape[1], device=words.device) < lengths[:, None]
+        begins, ends = sentence_ends(characters)
         both = real[:, 1:]  # a word and the one before it are there
-        forwards = self.softmax(ahead[:, :-1][both], words[:, 1:][both])
-        backwards = self.softmax(back[:, 1:][both], words[:, :-1][both])
+        after, before = both & ~begins[:, 1:], both & ~ends[:, :-1]
+        forwards = self.softmax(ahead[:, :-1][after], words[:, 1:][after])
+        backwards = self.softmax(back[:, 1:][before], words[:, :-1][before])
         return forwards, backwards, detached(state)
 
 

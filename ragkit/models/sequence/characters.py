@@ -39,3 +39,8 @@ def sentence_characters(sentences: Sequence[Sequence[str]], length: int = 50) ->
     for at, row in enumerate(rows):
         ids[at, : len(row)] = torch.tensor(row)
     return ids, lengths
+
+
+def sentence_ends(ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the words of character ids (…, characters) are `<S>`, and where `</S>`; both (…)."""
+    return ids[..., 1] == _BEGIN_SENTENCE + 1, ids[..., 1] == _END_SENTENCE + 1

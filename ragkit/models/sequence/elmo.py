@@ -74,10 +74,10 @@ class Elmo(nn.Module):
         return self.bilm.losses(characters.to(device), lengths.to(device), words.to(device), state)
 
     def save(self, folder: Path, half: bool = False) -> None:
-        """Writes `elmo.json` and `elmo.safetensors`; `half`: bfloat16."""
+        """Writes `elmo.json` and `model.safetensors`; `half`: in float16."""
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {name: t.detach().cpu().contiguous() for name, t in self.state_dict().items()}
-        save_file({n: t.bfloat16() if half else t for n, t in tensors.items()}, folder / "elmo.safetensors")
+        save_file({n: t.half() if half else t for n, t in tensors.items()}, folder / "model.safetensors")
         record = {"config": asdict(self.bilm.config), "vocabulary": self.vocabulary}
         (folder / "elmo.json").write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
 
@@ -93,7 +93,7 @@ class Elmo(nn.Module):
             record = json.loads((folder / "elmo.json").read_text(encoding="utf-8"))
             filters = tuple(tuple(pair) for pair in record["config"].pop("filters"))
             model = cls(BilmConfig(**record["config"], filters=filters), record["vocabulary"])
-            tensors = load_file(folder / "elmo.safetensors")
+            tensors = load_file(folder / "model.safetensors")
             model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             first = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,7 +1,6 @@
 """Text for masked language modelling: read, cut into sentences, tokenised, packed into sequences."""
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ragkit.corpus.sources import read_documents
+from ragkit.corpus.words import sentences
 from ragkit.errors import RagkitError
 from ragkit.models.sequence.sentence_pairs import sentence_pairs
 
@@ -21,7 +21,6 @@ Ids = NDArray[np.int32]
 Text = list[Ids]
 """A document: the token ids of each sentence."""
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[A-Z0-9])|\s*\n\s*")
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
@@ -58,11 +57,6 @@ def read_texts(sources: Sequence[str | Path]) -> Iterator[str]:
     others = [s for s in sources if s not in indexes]
     if others:
         yield from (document.text for document in read_documents(others))
-
-
-def sentences(text: str) -> list[str]:
-    """Lines and sentences; a full stop ends one if a capital or a digit follows."""
-    return [part for part in (piece.strip() for piece in _SENTENCE_END.split(text)) if part]
 
 
 def train_word_pieces(texts: Sequence[str], size: int) -> Any:

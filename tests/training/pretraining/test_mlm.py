@@ -23,7 +23,6 @@ from ragkit.training.pretraining.mlm_data import (
     packed,
     paired,
     read_texts,
-    sentences,
     train_word_pieces,
 )
 from ragkit.training.recipe import LoopSettings
@@ -219,17 +218,6 @@ def test_whole_words_need_a_tokenizer_that_marks_them(corpus: Path, tmp_path: Pa
         train_mlm(
             [corpus], tmp_path / "out", replace(TINY, tokenizer=str(tmp_path / "words"), whole_words=True)
         )
-
-
-def test_sentences_end_where_a_new_one_begins() -> None:
-    text = 'Mr. Fox ran. "Why?" he asked (twice). It cost 3.5 pounds.\nA new line'
-    assert sentences(text) == [
-        "Mr.",
-        "Fox ran.",
-        '"Why?" he asked (twice).',
-        "It cost 3.5 pounds.",
-        "A new line",
-    ]
 
 
 def test_sequences_have_their_special_tokens_and_segments() -> None:
