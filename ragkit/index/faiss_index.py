@@ -1,6 +1,6 @@
 """FAISS as a `VectorIndex`: any factory string, under caller-given ids, with exact filters and deletion.
 
-The engine proper sits inside an `IDMap2`. Its own positions count vectors in the order of their adding; the
+The engine proper sits inside an `IDMap`. Its own positions count vectors in the order of their adding; the
 id map translates. A removed vector leaves the engine where the engine can shift its codes (Flat, PQ, SQ,
 RaBitQ); where it cannot (IVF, HNSW, ...) the id map says -1 at its position and no search ever returns it.
 """
@@ -15,15 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ragkit.errors import RagkitError
+from ragkit.index.id_map import REMOVED, IdMap
 from ragkit.index.vector_index import Ids, Scores
 
 Vectors = npt.NDArray[np.float32]
 
-REMOVED = -1
 SCORED_DIRECTLY = 10_000
 """Up to this many allowed vectors are all scored: exact, and faster than walking a graph past the others."""
 CHUNK = 16_384
 QUERIES = 64
+ADDED_BYTES = 1 << 24
 TRAINING_ROWS = 65_536
 TRAINING_ROWS_PER_LIST = 40
 
@@ -33,6 +34,12 @@ def needed_rows(factory: str) -> int:
     lists = [int(n) for n in re.findall(r"IVF(\d+)", factory)]
     codes = [1 << int(bits or 8) for bits in re.findall(r"PQ\d+(?:x(\d+))?", factory)]
     return max([*lists, *codes, 0])
+
+
+def added_at_once(factory: str, dimension: int) -> int | None:
+    """How many vectors to add in one call: some megabytes of them; None, all, for graphs that are built
+    once."""
+    return None if "NSG" in factory else max(1, ADDED_BYTES // (4 * dimension))
 
 
 def training_rows(factory: str) -> int:
@@ -63,7 +70,8 @@ class FaissIndex:
                 f"dimensions: try auto, flat, hnsw, or a factory string such as "
                 "IVF256,PQ48"
             ) from error
-        self._own(faiss.IndexIDMap2(engine), loaded_from=None)
+        self._known: IdMap | None = None
+        self._own(faiss.IndexIDMap(engine), loaded_from=None)
         _tune_training(self._engine)
 
     def build(self, vectors: Vectors, ids: Ids) -> None:
@@ -71,7 +79,17 @@ class FaissIndex:
 
         Raises RagkitError where there are fewer vectors than the engine needs for its training.
         """
-        if len(vectors):
+        self.train(vectors)
+        self.add(vectors, ids)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether vectors can be added: some engines learn centroids or ranges first."""
+        return bool(self._index.is_trained)
+
+    def train(self, vectors: Vectors) -> None:
+        """On a sample, (n, d). Raises RagkitError where it is too small."""
+        if len(vectors) and not self.is_trained:
             try:
                 self._index.train(np.ascontiguousarray(vectors))
             except RuntimeError as error:
@@ -79,7 +97,6 @@ class FaissIndex:
                     f"{len(vectors)} passages are too few to train a FAISS index {self.factory!r} "
                     f"({_reason(error)}): use auto or flat"
                 ) from error
-        self.add(vectors, ids)
 
     def add(self, vectors: Vectors, ids: Ids) -> None:
         """(n, d), (n,). Ids must be new. Raises RagkitError where the engine takes no more vectors."""
@@ -90,22 +107,22 @@ class FaissIndex:
             self._index.add_with_ids(np.ascontiguousarray(vectors), ids)
         except RuntimeError as error:
             raise RagkitError(f"FAISS cannot add to an index {self.factory!r}: {_reason(error)}") from error
-        self._own(self._index, loaded_from=None)
+        self._known = None
 
     def remove(self, ids: Ids) -> int:
         """Removes what is there of `ids` and returns how many that were."""
-        positions = self._positions(ids)
+        known = self._map.ids
+        positions = self._map.positions(ids)
         if not len(positions):
             return 0
-        self._unmap()
         if isinstance(self._engine, faiss.IndexFlatCodes):
-            self._index.remove_ids(self._ids[positions])
+            self._unmap()
+            self._index.remove_ids(known[positions])
         else:
-            left = self._ids.copy()
+            left = known.copy()
             left[positions] = REMOVED
             faiss.copy_array_to_vector(left, self._index.id_map)
-            self._index.construct_rev_map()
-        self._own(self._index, loaded_from=None)
+        self._known = None
         return len(positions)
 
     def search(self, vectors: Vectors, k: int, allowed: Ids | None = None) -> tuple[Scores, Ids]:
@@ -117,22 +134,24 @@ class FaissIndex:
         if vectors.shape[1] != self._index.d:
             raise RagkitError(f"vectors of {vectors.shape[1]} dimensions, but the index has {self._index.d}")
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-        scores = np.full((len(vectors), k), -np.inf, dtype=np.float32)
-        ids: Ids = np.full((len(vectors), k), -1, dtype=np.int64)
-        positions = self._live if allowed is None else self._positions(allowed)
+        known, live = self._map.ids, self._map.live
+        positions = live if allowed is None else self._map.positions(allowed)
         wanted = min(k, len(positions))
         if not wanted or not len(vectors):
-            return scores, ids
-        if len(positions) == len(self._ids):
+            return _padding(len(vectors), k)
+        if len(positions) == len(known):
             found = self._search_engine(vectors, wanted, None)
         elif allowed is not None and len(positions) <= SCORED_DIRECTLY:
             found = self._search_all(vectors, wanted, positions)
         else:
             found = self._search_engine(vectors, wanted, positions)
-        short = np.flatnonzero((found[1] < 0).any(axis=1))
-        if len(short):  # a graph or too few lists did not lead to enough of them
+        if found[1].min() < 0:  # a graph or too few lists did not lead to enough of them
+            short = np.flatnonzero((found[1] < 0).any(axis=1))
             found[0][short], found[1][short] = self._search_all(vectors[short], wanted, positions)
-        scores[:, :wanted], ids[:, :wanted] = found[0], self._ids[found[1]]
+        if wanted == k:
+            return found[0], known[found[1]]
+        scores, ids = _padding(len(vectors), k)
+        scores[:, :wanted], ids[:, :wanted] = found[0], known[found[1]]
         return scores, ids
 
     def save(self, path: Path) -> None:
@@ -153,31 +172,29 @@ class FaissIndex:
     @property
     def ids(self) -> Ids:
         """The ids that a search can return, in no order."""
-        return self._ids[self._live]
+        return self._map.ids[self._map.live]
 
     def __len__(self) -> int:
-        return len(self._live)
+        return len(self._map.live)
 
     def _own(self, index: Any, loaded_from: Path | None) -> None:
         self._index = index
         self._mapped_from = loaded_from
         self._engine = faiss.downcast_index(index.index)
-        self._ids: Ids = faiss.vector_to_array(index.id_map)
-        self._live: Ids = np.flatnonzero(self._ids != REMOVED)
-        self._order = self._live[np.argsort(self._ids[self._live], kind="stable")]
-        self._sorted_ids = self._ids[self._order]
+        self._known = None
+
+    @property
+    def _map(self) -> IdMap:
+        if self._known is None:
+            self._known = IdMap(faiss.vector_to_array(self._index.id_map))
+        return self._known
 
     def _unmap(self) -> None:
-        """Reads a memory-mapped index into memory: only there can it change."""
+        """Reads a memory-mapped index into memory: only there can its vectors change."""
         if self._mapped_from is not None:
+            known = self._map
             self._own(_read(self._mapped_from, 0), loaded_from=None)
-
-    def _positions(self, ids: Ids) -> Ids:
-        """Positions of those of `ids` that are there."""
-        if not len(self._order):
-            return self._order
-        at = np.minimum(np.searchsorted(self._sorted_ids, ids), len(self._order) - 1)
-        return np.unique(self._order[at[self._sorted_ids[at] == ids]])
+            faiss.copy_array_to_vector(known.ids, self._index.id_map)
 
     def _search_engine(self, vectors: Vectors, k: int, positions: Ids | None) -> tuple[Scores, Ids]:
         """By FAISS's own search. All -1 where the engine cannot select."""
@@ -186,8 +203,7 @@ class FaissIndex:
         try:
             return self._engine.search(vectors, k, params=_selecting(self._engine, self._selector(positions)))
         except RuntimeError:
-            shape = (len(vectors), k)
-            return np.full(shape, -np.inf, dtype=np.float32), np.full(shape, -1, dtype=np.int64)
+            return _padding(len(vectors), k)
 
     def _search_all(self, vectors: Vectors, k: int, positions: Ids) -> tuple[Scores, Ids]:
         """By scoring every one of `positions`."""
@@ -195,8 +211,7 @@ class FaissIndex:
         if ivf is not None and not isinstance(self._engine, faiss.IndexRefine):
             parameters = _selecting(self._engine, self._selector(positions), nprobe=ivf.nlist)
             return self._engine.search(vectors, k, params=parameters)
-        scores = np.full((len(vectors), k), -np.inf, dtype=np.float32)
-        best: Ids = np.full((len(vectors), k), -1, dtype=np.int64)
+        scores, best = _padding(len(vectors), k)
         for at in range(0, len(positions), CHUNK):
             chunk = positions[at : at + CHUNK]
             stored = self._engine.reconstruct_batch(chunk)
@@ -210,9 +225,13 @@ class FaissIndex:
         return scores, best
 
     def _selector(self, positions: Ids) -> Any:
-        allowed = np.zeros(len(self._ids), dtype=np.bool_)
+        allowed = np.zeros(len(self._map.ids), dtype=np.bool_)
         allowed[positions] = True
         return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+
+
+def _padding(queries: int, k: int) -> tuple[Scores, Ids]:
+    return np.full((queries, k), -np.inf, dtype=np.float32), np.full((queries, k), -1, dtype=np.int64)
 
 
 def _selecting(engine: Any, selector: Any, nprobe: int | None = None) -> Any:
@@ -253,7 +272,7 @@ def _read(path: Path, flags: int) -> Any:
         index = faiss.read_index(str(path), flags)
     except RuntimeError as error:
         raise RagkitError(f"{path} is damaged ({_reason(error)}): build the index again") from error
-    if not isinstance(index, faiss.IndexIDMap2):
+    if not isinstance(index, faiss.IndexIDMap):
         raise RagkitError(f"{path} is damaged (no id map in it): build the index again")
     return index
 

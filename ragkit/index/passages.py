@@ -5,7 +5,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ import pyarrow as pa
 
 from ragkit.corpus.document import Document, Metadata, Passage
 from ragkit.errors import RagkitError
+from ragkit.index.table import Table, int64
 from ragkit.index.vector_cache import KEY_BYTES, as_keys
 from ragkit.index.vector_index import Ids
 
@@ -47,43 +47,17 @@ def _as_json(metadata: Metadata) -> str:
     return json.dumps(metadata, sort_keys=True)
 
 
-class _Table:
-    """Rows of a memory-mapped Arrow file."""
-
-    def __init__(self, path: Path):
-        try:
-            reader = pa.ipc.open_file(pa.memory_map(str(path)))
-            self.batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
-        except (pa.ArrowException, OSError) as error:
-            raise RagkitError(f"{path} is damaged ({error}): build the index again") from error
-        self.schema = reader.schema
-        self._starts = np.cumsum([0, *(batch.num_rows for batch in self.batches)])
-
-    def __len__(self) -> int:
-        return int(self._starts[-1])
-
-    def row(self, row: int, *columns: str) -> list[Any]:
-        """The values of the columns named, and of no other: a document's text may be large."""
-        at = int(np.searchsorted(self._starts, row, side="right")) - 1
-        batch, offset = self.batches[at], row - int(self._starts[at])
-        return [batch.column(name)[offset].as_py() for name in columns]
-
-    def column(self, name: str) -> pa.ChunkedArray:
-        index = self.schema.get_field_index(name)
-        return pa.chunked_array([b.column(index) for b in self.batches], type=self.schema.field(name).type)
-
-
 class PassageStore:
     """The passages of one generation, by row, and their documents, by document row."""
 
     def __init__(self, documents: Path, passages: Path, deleted: Path):
         """Raises RagkitError where a file is damaged."""
-        self.documents = _Table(documents)
-        self.rows = _Table(passages)
-        gone = _Table(deleted).column("document").to_numpy()
+        self.documents = Table(documents)
+        self.rows = Table(passages)
+        gone = Table(deleted).numbers("document")
         self.live_documents = np.ones(len(self.documents), dtype=np.bool_)
         self.live_documents[gone] = False
-        self.document_of = self.rows.column("document").to_numpy()
+        self.document_of = self.rows.numbers("document")
         """The document row of each passage row."""
         self.live = self.live_documents[self.document_of]
         """Whether each passage row is there for readers."""
@@ -94,8 +68,21 @@ class PassageStore:
         return len(self.live_rows)
 
     def passages(self, rows: Sequence[int] | Ids) -> list[Passage]:
-        """Raises IndexError where a row is not one of a live passage."""
-        return [self._passage(int(row)) for row in rows]
+        """In the order of `rows`; a row that comes twice is the same object. Raises IndexError where a row is
+        not one of a live passage."""
+        wanted, places = np.unique(np.asarray(rows, dtype=np.int64), return_inverse=True)
+        there = (wanted >= 0) & (wanted < len(self.live))
+        there[there] = self.live[wanted[there]]
+        if not there.all():
+            raise IndexError(f"no passage at row {wanted[~there][0]}")
+        documents, of = np.unique(self.document_of[wanted], return_inverse=True)
+        titled = list(zip(*self.documents.take(documents, "id", "title", "metadata"), strict=True))
+        fields = zip(of.tolist(), *self.rows.take(wanted, "id", "text", "start", "end"), strict=True)
+        found = []
+        for document, name, text, start, end in fields:
+            document_id, title, metadata = titled[document]
+            found.append(Passage(name, document_id, text, start, end, title, json.loads(metadata)))
+        return [found[place] for place in places.tolist()]
 
     def document(self, row: int) -> Document:
         name, title, text, metadata = self.documents.row(row, "id", "title", "text", "metadata")
@@ -122,11 +109,9 @@ class PassageStore:
 
     def encoder_inputs(self, rows: Ids) -> list[tuple[str, str]]:
         """(title, text) of passages, what `Encoder.encode_passages` takes."""
-        pairs = []
-        for row in rows.tolist():
-            document, text = self.rows.row(row, "document", "text")
-            pairs.append((self.documents.row(document, "title")[0], text))
-        return pairs
+        (titles,) = self.documents.take(self.document_of[rows], "title")
+        (texts,) = self.rows.take(rows, "text")
+        return list(zip(titles, texts, strict=True))
 
     def texts(self) -> Iterator[str]:
         """Title and text of each live passage, in the order of `live_rows`: what lexical search reads."""
@@ -135,7 +120,7 @@ class PassageStore:
         for batch in self.rows.batches:
             keep = self.live[start : start + batch.num_rows]
             start += batch.num_rows
-            documents = batch.column("document").to_numpy()[keep]
+            documents = int64(batch.column("document"))[keep]
             if not len(documents):
                 continue
             first = int(documents.min())
@@ -147,14 +132,6 @@ class PassageStore:
     def keys(self) -> pa.ChunkedArray:
         """The key of every passage row, deleted ones included."""
         return self.rows.column("key")
-
-    def _passage(self, row: int) -> Passage:
-        if not (0 <= row < len(self.live) and self.live[row]):
-            raise IndexError(f"no passage at row {row}")
-        name, document, start, end, text = self.rows.row(row, "id", "document", "start", "end", "text")
-        document_id, title, stored = self.documents.row(document, "id", "title", "metadata")
-        metadata: Metadata = json.loads(stored)
-        return Passage(name, document_id, text, start, end, title, metadata)
 
 
 class PassageWriter:

@@ -39,7 +39,6 @@ WINDOW = 4096
 """Passages that are sorted by length together, so that a batch of the encoder pads little."""
 ENCODED_AT_ONCE = 256
 """Passages that go to the encoder in one call, then to the disk: what a crash can cost at most."""
-ADDED_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True)
@@ -189,27 +188,26 @@ class GenerationWriter:
         positions: npt.NDArray[np.int64],
         base: Generation | None,
     ) -> Choice:
-        from ragkit.index.faiss_index import FaissIndex, training_rows
+        from ragkit.index.faiss_index import FaissIndex, added_at_once, training_rows
 
+        dimension = self._settings.passport.dimension
         if base is None:
-            choice = choose(self._settings.index, len(rows), self._settings.passport.dimension)
-            engine = FaissIndex(self._settings.passport.dimension, choice.factory, choice.search)
-            sampled = _sample(len(rows), training_rows(choice.factory))
-            if cache is not None:
-                engine.build(cache.vectors(positions[sampled]), rows[sampled])
+            choice = choose(self._settings.index, len(rows), dimension)
+            engine = FaissIndex(dimension, choice.factory, choice.search)
+            if cache is not None and not engine.is_trained:
+                engine.train(cache.vectors(positions[_sample(len(rows), training_rows(choice.factory))]))
         else:
             choice = Choice(base.manifest.factory, base.manifest.search)
             engine = FaissIndex.load(base.file(VECTORS))
             old = engine.ids
             engine.remove(old[~store.live[old]])
-            sampled = np.empty(0, dtype=np.int64)
-        rest = np.delete(np.arange(len(rows)), sampled)
-        for at in range(0, len(rest), ADDED_AT_ONCE):
-            self._tell("vectors", at, len(rest), "vectors")
-            part = rest[at : at + ADDED_AT_ONCE]
-            if cache is not None:
+        if cache is not None:
+            step = added_at_once(choice.factory, dimension) or len(rows)
+            for at in range(0, len(rows), step):
+                self._tell("vectors", at, len(rows), "vectors")
+                part = slice(at, at + step)
                 engine.add(cache.vectors(positions[part]), rows[part])
-        self._tell("vectors", len(rest), len(rest), "vectors")
+        self._tell("vectors", len(rows), len(rows), "vectors")
         engine.save(folder / VECTORS)
         return choice
 

@@ -1,10 +1,12 @@
 """Questions to hits: an index on disk that answers searches."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
+from ragkit.corpus.document import Passage
 from ragkit.encoders.encoder import Vectors
 from ragkit.errors import RagkitError
 from ragkit.index.stored import StoredIndex
@@ -80,7 +82,7 @@ class Index(StoredIndex):
                 rankings = [_best(candidates, fuse(candidates), depth) for candidates in found]
         if self.reranker is not None:
             rankings = self._reranked(self.reranker, questions, rankings, mode, k)
-        return [self._hits(ranking) for ranking in rankings]
+        return self._hits(rankings)
 
     def candidates(
         self, questions: Sequence[str], vectors: Vectors, filter: str | None = None
@@ -125,7 +127,8 @@ class Index(StoredIndex):
     def _reranked(
         self, reranker: "Reranker", questions: Sequence[str], rankings: list[Ranking], mode: Mode, k: int
     ) -> list[Ranking]:
-        logits = reranker.logits(questions, [self.passages(rows[: reranker.depth]) for _, rows in rankings])
+        read = self._passages([rows[: reranker.depth] for _, rows in rankings])
+        logits = reranker.logits(questions, read)
         reranked = []
         for (scores, rows), of_question in zip(rankings, logits, strict=True):
             scores = reranker.rescore(mode, scores, of_question)
@@ -133,13 +136,19 @@ class Index(StoredIndex):
             reranked.append((scores[order], rows[order]))
         return reranked
 
-    def _hits(self, ranking: Ranking) -> list[Hit]:
-        scores, rows = ranking
-        passages = self.passages(rows)
+    def _hits(self, rankings: list[Ranking]) -> list[list[Hit]]:
         return [
-            Hit(passage, float(score), rank)
-            for rank, (passage, score) in enumerate(zip(passages, scores, strict=True), 1)
+            [
+                Hit(passage, score, rank)
+                for rank, (passage, score) in enumerate(zip(passages, scores.tolist(), strict=True), 1)
+            ]
+            for passages, (scores, _) in zip(self._passages([r for _, r in rankings]), rankings, strict=True)
         ]
+
+    def _passages(self, rows: list[Ids]) -> list[list[Passage]]:
+        """Of each question's rows, all fetched at once."""
+        passages = iter(self.passages(np.concatenate(rows)))
+        return [list(islice(passages, len(of_question))) for of_question in rows]
 
 
 def _best(candidates: Candidates, scores: Scores, k: int) -> Ranking:

@@ -142,6 +142,18 @@ def test_removed_vectors_never_come_back(saved: dict[str, Path], factory: str, t
         assert gone[0] in index.search(PASSAGES[:1], 3)[1]
 
 
+@pytest.mark.parametrize("factory", ["Flat", "IVF16,Flat", "HNSW16"])
+def test_what_is_removed_from_a_file_stays_removed_when_others_are_added(
+    saved: dict[str, Path], factory: str, tmp_path: Path
+) -> None:
+    index = FaissIndex.load(saved[factory])
+    assert index.remove(IDS[:10]) == 10
+    index.add(PASSAGES[:1], np.array([1], dtype=np.int64))
+    index.save(tmp_path / "again.faiss")
+    for again in (index, FaissIndex.load(tmp_path / "again.faiss")):
+        np.testing.assert_array_equal(np.sort(again.ids), np.sort(np.append(IDS[10:], 1)))
+
+
 def test_an_empty_index_finds_nothing(tmp_path: Path) -> None:
     index = FaissIndex(DIMENSION, "Flat")
     index.build(PASSAGES[:0], IDS[:0])

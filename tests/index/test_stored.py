@@ -161,6 +161,17 @@ def test_deleted_passages_never_come_back(index: StoredIndex, hashing_encoder: H
         index.passage(len(index))
 
 
+def test_passages_in_any_order_and_more_than_once(index: StoredIndex) -> None:
+    index.delete(["d1"])
+    rows = [7, 0, 7, 39, 2]
+    assert index.passages(np.array(rows)) == [index.passage(row) for row in rows]
+    assert [passage.document_id for passage in index.passages(rows)] == [f"d{row}" for row in rows]
+    assert index.passages([]) == []
+    for row in (1, -1, 40):  # deleted, before the first, behind the last
+        with pytest.raises(IndexError, match=f"row {row}"):
+            index.passages([0, row])
+
+
 def test_deleting_all_and_beginning_again(index: StoredIndex, hashing_encoder: HashingEncoder) -> None:
     index.delete(f"d{i}" for i in range(40))
     for _ in range(2):
