@@ -86,12 +86,12 @@ def matrix_product_gflops(
 
 
 def read_bandwidth(size: int, threads: int, seconds: float = 1.0, clock: Clock = time.perf_counter) -> float:
-    """GB/s at which a matrix of `size` bytes is multiplied with a vector, the fastest of the runs that fit
-    into `seconds`: what an exact search for one question can reach."""
+    """GB/s at which an array of `size` bytes is summed, the fastest of the runs that fit into `seconds`: what
+    an exact search for one question can reach where its vectors take as much."""
     import torch
 
-    matrix, vector = torch.rand(max(1, size // 4 // SIDE), SIDE), torch.rand(SIDE)
-    return matrix.nbytes / _fastest(lambda: matrix @ vector, threads, seconds, clock) / 1e9
+    array = torch.rand(max(1, size // 4))
+    return array.nbytes / _fastest(array.sum, threads, seconds, clock) / 1e9
 
 
 def processor() -> str:

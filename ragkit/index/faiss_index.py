@@ -6,7 +6,7 @@ RaBitQ); where it cannot (IVF, HNSW, ...) the id map says -1 at its position and
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragkit.errors import RagkitError
+from ragkit.index.exact import best_products, padding
 from ragkit.index.id_map import REMOVED, IdMap
 from ragkit.index.vector_index import Ids, Scores
 
@@ -22,8 +23,9 @@ Vectors = npt.NDArray[np.float32]
 
 SCORED_DIRECTLY = 10_000
 """Up to this many allowed vectors are all scored: exact, and faster than walking a graph past the others."""
-CHUNK = 16_384
-QUERIES = 64
+BATCH = 16
+"""So many questions and more are asked of a flat engine by matrix products, see `exact`."""
+BLOCK = 8192
 ADDED_BYTES = 1 << 24
 TRAINING_ROWS = 65_536
 TRAINING_ROWS_PER_LIST = 40
@@ -138,7 +140,7 @@ class FaissIndex:
         positions = live if allowed is None else self._map.positions(allowed)
         wanted = min(k, len(positions))
         if not wanted or not len(vectors):
-            return _padding(len(vectors), k)
+            return padding(len(vectors), k)
         if len(positions) == len(known):
             found = self._search_engine(vectors, wanted, None)
         elif allowed is not None and len(positions) <= SCORED_DIRECTLY:
@@ -150,7 +152,7 @@ class FaissIndex:
             found[0][short], found[1][short] = self._search_all(vectors[short], wanted, positions)
         if wanted == k:
             return found[0], known[found[1]]
-        scores, ids = _padding(len(vectors), k)
+        scores, ids = padding(len(vectors), k)
         scores[:, :wanted], ids[:, :wanted] = found[0], known[found[1]]
         return scores, ids
 
@@ -197,13 +199,15 @@ class FaissIndex:
             faiss.copy_array_to_vector(known.ids, self._index.id_map)
 
     def _search_engine(self, vectors: Vectors, k: int, positions: Ids | None) -> tuple[Scores, Ids]:
-        """By FAISS's own search. All -1 where the engine cannot select."""
+        """All -1 where the engine cannot select."""
+        if positions is None and isinstance(self._engine, faiss.IndexFlat) and len(vectors) >= BATCH:
+            return best_products(vectors, self._flat_blocks(), k)
         if positions is None:
             return self._engine.search(vectors, k)
         try:
             return self._engine.search(vectors, k, params=_selecting(self._engine, self._selector(positions)))
         except RuntimeError:
-            return _padding(len(vectors), k)
+            return padding(len(vectors), k)
 
     def _search_all(self, vectors: Vectors, k: int, positions: Ids) -> tuple[Scores, Ids]:
         """By scoring every one of `positions`."""
@@ -211,27 +215,20 @@ class FaissIndex:
         if ivf is not None and not isinstance(self._engine, faiss.IndexRefine):
             parameters = _selecting(self._engine, self._selector(positions), nprobe=ivf.nlist)
             return self._engine.search(vectors, k, params=parameters)
-        scores, best = _padding(len(vectors), k)
-        for at in range(0, len(positions), CHUNK):
-            chunk = positions[at : at + CHUNK]
-            stored = self._engine.reconstruct_batch(chunk)
-            for first in range(0, len(vectors), QUERIES):
-                some = slice(first, first + QUERIES)
-                both = np.hstack([scores[some], vectors[some] @ stored.T])
-                order = np.argsort(-both, axis=1, kind="stable")[:, :k]
-                ids = np.hstack([best[some], np.broadcast_to(chunk, (len(both), len(chunk)))])
-                scores[some] = np.take_along_axis(both, order, axis=1)
-                best[some] = np.take_along_axis(ids, order, axis=1)
-        return scores, best
+        chunks = (positions[at : at + BLOCK] for at in range(0, len(positions), BLOCK))
+        return best_products(vectors, ((chunk, self._engine.reconstruct_batch(chunk)) for chunk in chunks), k)
+
+    def _flat_blocks(self) -> Iterator[tuple[Ids, Vectors]]:
+        """All that a flat engine holds, where it is."""
+        count, dimension = self._engine.ntotal, self._engine.d
+        stored = faiss.rev_swig_ptr(self._engine.get_xb(), count * dimension).reshape(count, dimension)
+        for at in range(0, count, BLOCK):
+            yield np.arange(at, min(at + BLOCK, count)), stored[at : at + BLOCK]
 
     def _selector(self, positions: Ids) -> Any:
         allowed = np.zeros(len(self._map.ids), dtype=np.bool_)
         allowed[positions] = True
         return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
-
-
-def _padding(queries: int, k: int) -> tuple[Scores, Ids]:
-    return np.full((queries, k), -np.inf, dtype=np.float32), np.full((queries, k), -1, dtype=np.int64)
 
 
 def _selecting(engine: Any, selector: Any, nprobe: int | None = None) -> Any:
