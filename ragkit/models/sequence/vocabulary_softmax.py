@@ -1,8 +1,9 @@
 """Softmax over a large vocabulary, in full and sampled. Row 83.
 
 Full: -log p(w|h) = -(h·e_w + b_w) + log Σ_v exp(h·e_v + b_v). Sampled (Jean et al. 2015): the sum runs over
-the true word and S words drawn from Q, each score lowered by log(S·Q(v)) so that the gradient tends to the
-full one. Q is log-uniform, Q(v) = log((v+2)/(v+1)) / log(V+1): words are numbered from the most frequent one.
+the true word and S words drawn from Q, the score of a drawn one lowered by log(S·Q(v)). Its expectation is
+the full sum, and the gradient tends to the full one. Q is log-uniform, Q(v) = log((v+2)/(v+1)) / log(V+1):
+words are numbered from the most frequent one.
 """
 
 import math
@@ -29,9 +30,9 @@ def sampled_softmax_loss(
         drawn: (samples,) word numbers, the same for all rows.
         log_expected: (vocabulary,) log of how often each word is expected among the drawn.
     """
-    own = (hidden * table[truth]).sum(-1) + bias[truth] - log_expected[truth]
+    own = (hidden * table[truth]).sum(-1) + bias[truth]
     others = hidden @ table[drawn].mT + bias[drawn] - log_expected[drawn]
-    # The true word must not stand against itself.
+    # The true word stands in the sum already.
     others = others.masked_fill(drawn == truth[:, None], float("-inf"))
     return (torch.cat([own[:, None], others], dim=1).logsumexp(1) - own).mean()
 

@@ -5,7 +5,11 @@ import torch
 
 from ragkit.models.sequence.vocabulary_softmax import VocabularySoftmax, log_uniform, sampled_softmax_loss
 
-ARGUMENTS = torch.randn(6, 8, dtype=torch.float64), torch.tensor([0, 3, 19, 4, 4, 11])
+GENERATOR = torch.Generator().manual_seed(0)
+ARGUMENTS = (
+    torch.randn(6, 8, dtype=torch.float64, generator=GENERATOR),
+    torch.tensor([0, 3, 19, 4, 4, 11]),
+)
 
 
 @pytest.mark.row(83)
@@ -37,4 +41,4 @@ def test_gradient_tends_to_the_full_one_and_evaluation_is_full() -> None:
         draws = [torch.autograd.grad(sampled(hidden, truth), sampled.table)[0] for _ in range(20)]
         return float((torch.stack(draws).mean(0) - full).norm() / full.norm())
 
-    assert error(2000) < 0.05 < error(3)
+    assert error(2000) < 0.03 < error(3)
