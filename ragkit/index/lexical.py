@@ -1,44 +1,21 @@
 """BM25 over title and text with bm25s: English stemming and stop words, built anew from the stored passages
-at every write, memory-mapped when read."""
+at every write (`lexical_writing.py`), memory-mapped when read."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from ragkit.errors import RagkitError
+from ragkit.index.lexical_writing import tokenize
 from ragkit.index.vector_index import Ids, Scores
 
 if TYPE_CHECKING:
     from bm25s import BM25
-    from bm25s.tokenization import Tokenized
 
 FOLDER = "lexical"
-
-
-def _tokenize(texts: Iterable[str], **options: Any) -> "Tokenized":
-    import bm25s
-    import Stemmer
-
-    return bm25s.tokenize(
-        texts, stopwords="en", stemmer=Stemmer.Stemmer("english"), show_progress=False, **options
-    )
-
-
-def write_lexical(texts: Iterable[str], folder: Path) -> None:
-    """Scores every term of every text (Lucene's BM25, k1 1.5, b 0.75: Kamphuis et al., ECIR 2020) and saves
-    them."""
-    import bm25s
-
-    tokens = _tokenize(texts)
-    folder.mkdir()
-    if not any(tokens.ids):
-        return  # no text, or no word in it: nothing to score, and bm25s saves no empty index
-    model = bm25s.BM25()
-    model.index(tokens, show_progress=False)
-    model.save(folder)
 
 
 class LexicalIndex:
@@ -71,7 +48,7 @@ class LexicalIndex:
         rows: Ids = np.full((len(questions), k), -1, dtype=np.int64)
         candidates = self.rows if allowed is None else np.intersect1d(self.rows, allowed, assume_unique=True)
         positions = None if allowed is None else np.searchsorted(self.rows, candidates)
-        for i, tokens in enumerate(_tokenize(questions, return_ids=False) if questions else ()):
+        for i, tokens in enumerate(tokenize(questions, return_ids=False) if questions else ()):
             scored = self._scores(tokens)
             scored = scored if positions is None else scored[positions]
             best = top(scored, k)

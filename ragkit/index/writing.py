@@ -212,7 +212,8 @@ class GenerationWriter:
         return choice
 
     def _write_lexical(self, folder: Path, store: PassageStore) -> None:
-        from ragkit.index.lexical import FOLDER, write_lexical
+        from ragkit.index.lexical import FOLDER
+        from ragkit.index.lexical_writing import write_lexical
 
         self._tell("lexical", 0, len(store), "passages")
         write_lexical(store.texts(), folder / FOLDER)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from ragkit.index.lexical import LexicalIndex, top, write_lexical
+from ragkit.index.lexical import LexicalIndex, top
+from ragkit.index.lexical_writing import write_lexical
 
 TEXTS = [
     "cats are running after cats",

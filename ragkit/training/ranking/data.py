@@ -64,7 +64,8 @@ def read_ranking_set(path: str | Path, split: str | None = None, limit: int | No
 
 def with_lexical_negatives(data: RetrievalSet, answers: dict[str, list[str]]) -> RetrievalSet:
     """The set with BM25's negatives, best first; `answers` by question tell which passages are none."""
-    from ragkit.index.lexical import LexicalIndex, write_lexical
+    from ragkit.index.lexical import LexicalIndex
+    from ragkit.index.lexical_writing import write_lexical
 
     texts = [passage_text(*passage) for passage in data.passages]
     normalised: dict[int, str] = {}
