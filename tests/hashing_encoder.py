@@ -25,7 +25,7 @@ class HashingEncoder:
         """Every passage that was encoded, as "title text"."""
 
     @classmethod
-    def named(cls, spec: str | Path = "packaged") -> "HashingEncoder":
+    def named(cls, spec: str | Path = "packaged", *computed: str, **how: str) -> "HashingEncoder":
         """In place of `load_encoder`: "hashing-b" has the seed b, "packaged" the seed a."""
         return cls("a" if str(spec) == "packaged" else str(spec).removeprefix("hashing-"))
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragkit.errors import RagkitError
+from ragkit.runtime.precision import AUTO
 from ragkit_cli.console import Stages, progress
+from ragkit_cli.options import PrecisionOption, RuntimeOption
 
 if TYPE_CHECKING:
     from ragkit.encoders.encoder import Encoder, Vectors
@@ -27,6 +29,8 @@ def embed(
         str,
         typer.Option("--encoder", help="packaged, a folder, a hub id, dpr:QUESTION,CONTEXT, or elmo:FOLDER."),
     ] = "packaged",
+    runtime: RuntimeOption = AUTO,
+    precision: PrecisionOption = AUTO,
     questions: Annotated[
         bool, typer.Option("--questions", help="The texts are questions; passages if left out.")
     ] = False,
@@ -44,7 +48,7 @@ def embed(
         raise typer.BadParameter("goes not with texts as arguments", param_hint="--file")
     if out is not None and out.suffix != ".npy":
         raise typer.BadParameter(f"{out} must end in .npy", param_hint="--out")
-    model = load_encoder(encoder)
+    model = load_encoder(encoder, runtime, precision)
     given = _lines(file) if not texts else iter(texts)
     if out is None:
         for batch in _batches(given):

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ragkit.errors import RagkitError
+from ragkit.runtime.precision import AUTO
 from ragkit_cli.console import Stages, megabytes, note, print_json, progress, table
-from ragkit_cli.options import DEFAULT_FOLDER, IndexArgument, Json, open_index
+from ragkit_cli.options import DEFAULT_FOLDER, IndexArgument, Json, PrecisionOption, RuntimeOption, open_index
 
 if TYPE_CHECKING:
     from ragkit.corpus.splitting import Splitting
@@ -49,18 +50,21 @@ def build(
         int, typer.Option("--overlap", help="Words (or tokens) shared with the passage before.")
     ] = 30,
     lexical: Annotated[bool, typer.Option(help="Index words too, for lexical and hybrid search.")] = True,
+    runtime: RuntimeOption = AUTO,
+    precision: PrecisionOption = AUTO,
     strict: Strict = False,
     json: Json = False,
 ) -> None:
     """Build an index from documents. A build that was cut short goes on where it was."""
+    from ragkit.index.checks import resolve_encoder
     from ragkit.index.recent import remember
     from ragkit.retrieval.index import Index
 
     out = out or DEFAULT_FOLDER / _name(sources[0])
     with progress() as bars:
         index = Index.build(
-            sources, out, encoder=encoder, splitting=_splitting(split, size, overlap), factory=engine,
-            lexical=lexical, strict=strict, on_event=Stages(bars),
+            sources, out, encoder=resolve_encoder(encoder, runtime, precision),
+            splitting=_splitting(split, size, overlap), factory=engine, lexical=lexical, strict=strict, on_event=Stages(bars),
         )  # fmt: skip
     remember(out)
     _report(index, "built", json)

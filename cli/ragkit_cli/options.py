@@ -37,6 +37,8 @@ RerankDepth = Annotated[
     int | None,
     typer.Option("--rerank-depth", min=1, help="Passages read again; implies --rerank.", show_default="30"),
 ]
+RuntimeOption = Annotated[str, typer.Option("--runtime", help="auto, torch or openvino.")]
+PrecisionOption = Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or int8.")]
 K = Annotated[int, typer.Option("-k", help="Passages a question.")]
 IndexArgument = Annotated[
     str, typer.Argument(metavar="INDEX", help="Path of an index, or its name in indexes/.")

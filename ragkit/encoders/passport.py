@@ -46,11 +46,15 @@ class Passport:
     questions: str = ""
     """SHA-256 of the weights of a question tower that was trained for this very passage tower, which stayed
     as it was: then all sums above are of the passage tower. Empty for any other encoder."""
+    precision: str = ""
+    """"int8" where vectors are computed in it; empty for whole numbers and bfloat16, which agree."""
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 in hexadecimal of all that decides a passage's vector; no name, canaries, `questions`."""
         parts = {k: v for k, v in asdict(self).items() if k not in ("name", "canaries", "questions")}
+        if not self.precision:  # as it was before there was a choice
+            del parts["precision"]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def disagreement(self, other: Self) -> str | None:
@@ -67,6 +71,7 @@ class Passport:
                 ("tokenizers", self.tokenizer[:12], other.tokenizer[:12]),
                 ("pooling", self.pooling[:12], other.pooling[:12]),
                 ("prompts", self.prompts, other.prompts),
+                ("precision", self.precision or "float", other.precision or "float"),
             )
             if mine != theirs
         ]
@@ -94,11 +99,12 @@ class Passport:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Back from `to_json`. Raises RagkitError where a field is missing or of the wrong type."""
         try:
-            values = {f.name: data[f.name] for f in fields(cls) if f.name != "questions"}
+            values = {f.name: data[f.name] for f in fields(cls) if f.name not in ("questions", "precision")}
             values["dimension"] = int(values["dimension"])
             values["prompts"] = {str(k): str(v) for k, v in values["prompts"].items()}
             values["canaries"] = tuple(tuple(float(x) for x in vector) for vector in values["canaries"])
-            return cls(**values, questions=str(data.get("questions", "")))
+            values |= {name: str(data.get(name, "")) for name in ("questions", "precision")}
+            return cls(**values)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RagkitError(
                 f"the encoder's passport is damaged ({type(error).__name__}: {error}): build the index anew"

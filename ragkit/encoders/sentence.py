@@ -1,9 +1,12 @@
 """Any sentence-transformers model as an encoder: prompts, asymmetric towers, its own similarity."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Iterator, Sequence
+from copy import copy
 from functools import cached_property
+from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -12,11 +15,17 @@ from ragkit.encoders.encoder import Similarity, Vectors
 from ragkit.encoders.hashing import hash_json, hash_tokenizer, hash_weights
 from ragkit.encoders.hub import loading, model_folder
 from ragkit.encoders.passport import CANARY_PASSAGES, CANARY_QUESTIONS, Passport
-from ragkit.encoders.towers import kept_passport, tower
+from ragkit.encoders.towers import Task, kept_passport, tower
 from ragkit.errors import RagkitError
+from ragkit.runtime.precision import AUTO, PRECISIONS, RUNTIMES, Precision, Runtime
 
-TOKENS_A_BATCH = 4096
-"""Measured on a CPU: above it every layer's tensors are mapped and unmapped anew (14 % slower)."""
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ragkit.encoders.forward import Forward
+
+PROMPTS = {"query": ("query",), "document": ("document", "passage", "corpus")}
+"""The names under which a model keeps a task's prompt; the first that it has counts."""
 SIMILARITIES: dict[str, Similarity] = {"cosine": "cosine", "dot": "inner_product"}
 
 
@@ -24,19 +33,29 @@ class SentenceEncoder:
     """A sentence-transformers folder or hub id, encoded as its own `encode_query` and `encode_document` do.
 
     Scoring follows the model: `similarity_fn_name` "cosine" gives vectors of length one, "dot" the vectors
-    as they are. A passage is put as "title text", the way BEIR's sets are measured. Weights are used in
-    single precision, for passages in bfloat16 where the processor multiplies it natively; texts longer than
-    the model's limit are cut there, as the model was trained.
+    as they are. A passage is put as "title text", the way BEIR's sets are measured. Texts longer than the
+    model's limit are cut there, as the model was trained.
+
+    Args:
+        runtime: "torch", "openvino" (exported once, see `ragkit.runtime`), or "auto": openvino where the
+            model was exported on this machine before, else torch.
+        precision: "fp32", "bf16", "int8" (openvino only), or "auto": passages in bf16 where the processor
+            multiplies it natively. Vectors of bf16 count as those of fp32; int8 is a passport's own.
 
     Raises RagkitError where there is no such model, where its weights are pickled, where it asks for code
-    of its own to be run, and where its similarity is not one of inner products.
+    of its own to be run, where its similarity is not one of inner products, and where the runtime or the
+    precision is not to be had.
     """
 
-    def __init__(self, spec: str | Path, name: str | None = None) -> None:
+    def __init__(
+        self, spec: str | Path, name: str | None = None, runtime: str = AUTO, precision: str = AUTO
+    ) -> None:
         import torch
         from sentence_transformers import SentenceTransformer
 
         self.name = name or str(spec)
+        self.runtime, self.precision = runtime, precision
+        _check(runtime, precision)
         self._folder = folder = model_folder(spec)
         with loading(self.name, "an encoder"):
             self.model = SentenceTransformer(
@@ -50,6 +69,15 @@ class SentenceEncoder:
                 f"{self.name} compares vectors by {similarity} distance: ragkit takes cosine and dot product"
             )
         self._similarity = SIMILARITIES[similarity]
+        self._forwards: dict[Task, Forward] = {}
+
+    def using(self, runtime: Runtime, precision: Precision) -> Self:
+        """The same model, computed otherwise. Raises RagkitError as the constructor."""
+        _check(runtime, precision)
+        other = copy(self)
+        other.runtime, other.precision, other._forwards = runtime, precision, {}
+        other.__dict__.pop("_passport", None)
+        return other
 
     @property
     def similarity(self) -> Similarity:
@@ -65,22 +93,16 @@ class SentenceEncoder:
         return self.model.tokenizer
 
     def encode_questions(self, questions: Sequence[str]) -> Vectors:
-        return self._encode(self.model.encode_query, questions)
+        return self._encode("query", questions)
 
     def encode_passages(self, passages: Sequence[tuple[str, str]]) -> Vectors:
-        texts = [passage_text(title, text) for title, text in passages]
-        from ragkit.models.precision import native_precision
-
-        with native_precision(self.model.device):
-            return self._encode(self.model.encode_document, texts)
+        return self._encode("document", [passage_text(title, text) for title, text in passages])
 
     def passport(self) -> Passport:
         return self._passport
 
     @cached_property
     def _passport(self) -> Passport:
-        prompts = self.model.prompts
-        passage_prompt = next((prompts[n] for n in ("document", "passage", "corpus") if n in prompts), "")
         canaries = np.concatenate(
             [self.encode_questions(CANARY_QUESTIONS), self.encode_passages(CANARY_PASSAGES)]
         )
@@ -93,30 +115,98 @@ class SentenceEncoder:
             weights=hash_weights(model),
             tokenizer=hash_tokenizer(model[0].tokenizer, getattr(model[0], "max_seq_length", None)),
             pooling=hash_json([describe(module) for module in model] + [self.model.truncate_dim]),
-            prompts={"question": prompts.get("query", ""), "passage": passage_prompt},
+            prompts={"question": self._prompt("query"), "passage": self._prompt("document")},
             canaries=tuple(tuple(round(float(x), 6) for x in vector) for vector in canaries),
             questions="" if kept is None else hash_weights(tower(self.model, "query")),
+            precision="int8" if self.precision == "int8" else "",
         )
         if kept is not None and (difference := own.disagreement(kept)):
             raise RagkitError(f"{self.name} was changed since its questions were trained: {difference}")
         return own
 
-    def _encode(self, encode: Callable[..., Any], texts: Sequence[str]) -> Vectors:
+    def _encode(self, task: Task, texts: Sequence[str]) -> Vectors:
         if not texts:
             return np.empty((0, self.dimension), dtype=np.float32)
+        if task not in self._forwards:
+            self._forwards[task] = self._forward(task)
+        forward = self._forwards[task]
+        lengths = self._lengths(texts) if len(texts) > 1 else [1]
+        batches = list(token_budget_batches(lengths, forward.tokens_a_batch))
+        features = (self._features(task, [texts[i] for i in batch]) for batch in batches)
         vectors: Vectors | None = None
-        for batch in token_budget_batches(self._lengths(texts), TOKENS_A_BATCH):
-            encoded = encode(
-                [texts[i] for i in batch],
-                batch_size=len(batch),
-                normalize_embeddings=self._similarity == "cosine",
-                show_progress_bar=False,
-            )
+        for batch, found in zip(batches, forward(features), strict=True):
             if vectors is None:
-                vectors = np.empty((len(texts), encoded.shape[1]), dtype=np.float32)
-            vectors[batch] = encoded
+                vectors = np.empty((len(texts), found.shape[1]), dtype=np.float32)
+            vectors[batch] = found
         assert vectors is not None
+        if self.model.truncate_dim is not None:
+            vectors = np.ascontiguousarray(vectors[:, : self.model.truncate_dim])
+        if self._similarity == "cosine":
+            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         return vectors
+
+    def _forward(self, task: Task) -> "Forward":
+        from ragkit.encoders.forward import TorchForward
+
+        asked = self.runtime == "openvino" or self.precision == "int8"
+        if asked or (self.runtime == AUTO and self.exported):
+            return self._graph_forward(task)
+        # A question is short: to halve its numbers gains nothing.
+        half = self.precision == "bf16" or (self.precision == AUTO and task == "document")
+        return TorchForward(tower(self.model, task), self.model.device, half)
+
+    def _graph_forward(self, task: Task) -> "Forward":
+        import torch
+
+        from ragkit.encoders.forward import Exportable, GraphForward
+        from ragkit.runtime.export import exported
+        from ragkit.runtime.graph import Graph
+
+        network = Exportable(tower(self.model, task))
+        precision: Precision = "bf16" if self.precision == AUTO else self.precision  # type: ignore[assignment]
+        path = exported(network, self._identity(task), precision, lambda: self._samples(task))
+        return GraphForward(Graph(path, precision, torch.get_num_threads()))
+
+    @property
+    def exported(self) -> bool:
+        """Whether graphs of both towers are on this machine already."""
+        from ragkit.runtime.graph import available
+
+        if not available() or self.model.device.type != "cpu":
+            return False
+        from ragkit.runtime.export import graph_path
+
+        tasks: tuple[Task, ...] = ("query", "document")
+        return all(graph_path(self._identity(task), "fp32").is_file() for task in tasks)
+
+    def _identity(self, task: Task) -> str:
+        if task not in self._identities:
+            network = tower(self.model, task)
+            self._identities[task] = hash_json([hash_weights(network), [describe(part) for part in network]])
+        return self._identities[task]
+
+    @cached_property
+    def _identities(self) -> dict[Task, str]:
+        return {}
+
+    def _samples(self, task: Task) -> Iterator[tuple["Tensor", "Tensor"]]:
+        """Texts that come with ragkit, one by one, the same on every machine: int8's ranges come from them."""
+        from ragkit.encoders.forward import Exportable
+
+        for text in sample_texts():
+            features = self._features(task, [text])
+            ids, mask = (features[name] for name in Exportable.inputs)
+            yield ids, mask
+
+    def _features(self, task: Task, texts: Sequence[str]) -> dict[str, Any]:
+        features: dict[str, Any] = self.model.preprocess(
+            list(texts), prompt=self._prompt(task) or None, task=task
+        )
+        return features
+
+    def _prompt(self, task: Task) -> str:
+        prompts = self.model.prompts
+        return next((str(prompts[name]) for name in PROMPTS[task] if name in prompts), "")
 
     def _lengths(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text; for a model without a transformers tokenizer a quarter of its characters."""
@@ -129,6 +219,28 @@ class SentenceEncoder:
             )
             return [len(ids) for ids in tokens["input_ids"]]
         return [min(1 + len(text) // 4, limit or len(text) + 1) for text in texts]
+
+
+def sample_texts() -> list[str]:
+    """64 texts of 4 to 120 words out of the packaged demo's questions."""
+    lines = (files("ragkit.corpus") / "demo_questions.jsonl").read_text("utf-8").splitlines()
+    words = " ".join(json.loads(line)["text"] for line in lines).split()
+    rng = np.random.default_rng(0)
+    starts, lengths = rng.integers(len(words) - 120, size=64), rng.integers(4, 121, size=64)
+    return [" ".join(words[start : start + n]) for start, n in zip(starts, lengths, strict=True)]
+
+
+def _check(runtime: str, precision: str) -> None:
+    if runtime not in (AUTO, *RUNTIMES):
+        raise RagkitError(f"no runtime {runtime!r}: there are {', '.join((AUTO, *RUNTIMES))}")
+    if precision not in (AUTO, *PRECISIONS):
+        raise RagkitError(f"no precision {precision!r}: there are {', '.join((AUTO, *PRECISIONS))}")
+    if precision == "int8" and runtime == "torch":
+        raise RagkitError("int8 needs the runtime openvino")
+    if runtime == "openvino" or precision == "int8":
+        from ragkit.runtime.graph import openvino
+
+        openvino()
 
 
 def passage_text(title: str, text: str) -> str:

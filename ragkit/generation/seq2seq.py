@@ -18,7 +18,7 @@ from ragkit.generation.generator import Ending, Tokens
 from ragkit.generation.prompts import SEQ2SEQ_FORMATS, T5, Prompt, fit, renderer
 from ragkit.generation.surface import surface_from_passage
 from ragkit.generation.window import decoder_window, padded, reading_window, token_ids
-from ragkit.models.precision import computes_bf16
+from ragkit.runtime.precision import computes_bf16
 
 MARGIN = math.log(1000)
 """Of log p, below a passage's likeliest answer: safe for up to hundreds of passages, see `Ending.margin`."""

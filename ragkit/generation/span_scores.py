@@ -93,7 +93,7 @@ class SpanScorer:
     def __init__(self, model: Any, tokenizer: Any, max_answer_tokens: int) -> None:
         if not getattr(tokenizer, "is_fast", False):
             raise RagkitError("the reader's tokenizer gives no character offsets: it must be a fast one")
-        from ragkit.models.precision import computes_bf16
+        from ragkit.runtime.precision import computes_bf16
 
         self.model, self.tokenizer = model.eval(), tokenizer
         self.max_answer_tokens = max_answer_tokens

@@ -7,16 +7,25 @@ from ragkit.errors import RagkitError
 from ragkit.index.generations import POINTER, Generation
 from ragkit.index.lock import LOCK_FILE
 from ragkit.index.writing import CACHE
+from ragkit.runtime.precision import AUTO
 
 
-def resolve_encoder(encoder: str | Path | Encoder) -> Encoder:
+def resolve_encoder(encoder: str | Path | Encoder, runtime: str = AUTO, precision: str = AUTO) -> Encoder:
     """Loads what is named. Raises RagkitError where there is no such model."""
     if not isinstance(encoder, str | Path):
         return encoder
     from ragkit.encoders.loading import load_encoder
 
     # A folder is remembered by its full path: the index may be opened from elsewhere.
-    return load_encoder(Path(encoder).resolve() if Path(encoder).is_dir() else encoder)
+    return load_encoder(Path(encoder).resolve() if Path(encoder).is_dir() else encoder, runtime, precision)
+
+
+def encoder_of(generation: Generation) -> Encoder:
+    """The encoder of a generation's vectors. Raises RagkitError where it is not the same any more."""
+    passport = generation.manifest.passport
+    encoder = resolve_encoder(passport.name, precision=passport.precision or AUTO)
+    refuse_other(encoder, generation)
+    return encoder
 
 
 def tokenizer_of(encoder: Encoder) -> object:

@@ -1,13 +1,15 @@
 """An index on disk: build it, open it, change it, look into it."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from ragkit.corpus.document import Passage
+from ragkit.corpus.document import Document, Passage
+from ragkit.encoders.choice import WORTH_MEASURING, fastest
 from ragkit.encoders.encoder import Encoder, Vectors
 from ragkit.errors import RagkitError
-from ragkit.index.checks import refuse_foreign, refuse_other, resolve_encoder, tokenizer_of
+from ragkit.index.checks import encoder_of, refuse_foreign, refuse_other, resolve_encoder, tokenizer_of
 from ragkit.index.events import OnEvent, WriteReport
 from ragkit.index.filters import unknown_fields
 from ragkit.index.generations import Generation, Generations
@@ -18,7 +20,7 @@ from ragkit.index.manifest import Manifest
 from ragkit.index.passages import PassageStore, PassageWriter
 from ragkit.index.reading import GenerationReader
 from ragkit.index.recipe import AUTO, check_factory
-from ragkit.index.vector_cache import clean_cache
+from ragkit.index.vector_cache import clean_cache, known_fingerprints
 from ragkit.index.vector_index import Ids, Scores
 from ragkit.index.writing import CACHE, GenerationWriter, Settings, settings_of
 
@@ -71,7 +73,8 @@ class StoredIndex:
 
         Encodes what `out`'s cache does not hold, so that a build that was cut short goes on where it was.
         An index that is there already is replaced when the new one is complete. `factory` is "auto", a
-        recipe's name or a FAISS factory string. Unreadable sources are skipped and listed in
+        recipe's name or a FAISS factory string. An encoder that leaves open how it is computed is computed in
+        the fastest way that serves (see `fastest`). Unreadable sources are skipped and listed in
         `last_write.skipped`, or, where `strict`, refused.
 
         Raises RagkitError where there is nothing to index, ids occur twice, FAISS does not know the factory
@@ -80,15 +83,21 @@ class StoredIndex:
         out = Path(out)
         refuse_foreign(out)
         check(sources)
-        loaded = resolve_encoder(encoder)
-        passport = loaded.passport()
-        check_factory(factory, passport.dimension)
+        given = resolve_encoder(encoder)
+        check_factory(factory, given.dimension)
         report = WriteReport()
+        pieces = (
+            (document, cut(document, splitting, tokenizer_of(given)))
+            for document in incoming(sources, strict, report, on_event)
+        )
+        first = _first(pieces, WORTH_MEASURING)
+        texts = [(part.title, part.text) for _, parts in first for part in parts]
+        loaded = fastest(given, texts, known_fingerprints(out / CACHE))
+        passport = loaded.passport()
 
         def fill(writer: PassageWriter) -> bool:
             passages = 0
-            for document in incoming(sources, strict, report, on_event):
-                parts = cut(document, splitting, tokenizer_of(loaded))
+            for document, parts in chain(first, pieces):
                 writer.append(document, parts)
                 passages += len(parts)
                 report.added += 1
@@ -174,9 +183,7 @@ class StoredIndex:
         """The encoder of its vectors, loaded on first use. Raises RagkitError where it is not the same any
         more."""
         if self._encoder is None:
-            encoder = resolve_encoder(self.manifest.passport.name)
-            refuse_other(encoder, self._generation)
-            self._encoder = encoder
+            self._encoder = encoder_of(self._generation)
         return self._encoder
 
     def __len__(self) -> int:
@@ -300,3 +307,16 @@ class StoredIndex:
                 )
         self.last_write = report
         return report
+
+
+def _first(
+    pieces: Iterator[tuple[Document, list[Passage]]], passages: int
+) -> list[tuple[Document, list[Passage]]]:
+    """Documents until they have so many passages."""
+    found, count = [], 0
+    for document, parts in pieces:
+        found.append((document, parts))
+        count += len(parts)
+        if count >= passages:
+            break
+    return found

@@ -19,6 +19,8 @@ from ragkit.errors import RagkitError
 from ragkit.index.generations import sync
 
 KEY_BYTES = 16
+NAME = 32
+"""Characters of an encoder's fingerprint that name its file."""
 ROWS_COPIED = 4096
 
 
@@ -33,7 +35,7 @@ class VectorCache:
 
     def __init__(self, folder: Path, fingerprint: str, dimension: int):
         """Opens the file, or makes it. Raises RagkitError where it cannot be written."""
-        self.path = folder / f"{fingerprint[:32]}.arrows"
+        self.path = folder / f"{fingerprint[:NAME]}.arrows"
         self.dimension = dimension
         self._schema = pa.schema(
             [
@@ -160,6 +162,11 @@ def clean_cache(folder: Path, fingerprint: str, dimension: int, keys: pa.Array |
     for path in folder.iterdir():
         if path != cache.path:
             path.unlink()
+
+
+def known_fingerprints(folder: Path) -> set[str]:
+    """The first `NAME` characters of those encoders' whose vectors are in `folder`, if there is one."""
+    return {path.stem for path in folder.glob("*.arrows")}
 
 
 def _checksum(keys: pa.Array, vectors: npt.NDArray[np.float32]) -> int:

@@ -44,7 +44,7 @@ class PairScorer:
     def _logits(self, pairs: Sequence[Pair]) -> npt.NDArray[np.float64]:
         import torch
 
-        from ragkit.models.precision import native_precision
+        from ragkit.runtime.precision import native_precision
 
         tokens = self.tokenizer(
             [question for question, _ in pairs],

@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from ragkit.errors import RagkitError
-from ragkit.models.precision import computes_bf16
+from ragkit.runtime.precision import computes_bf16
 from ragkit.training.checkpoint import (
     Progress,
     load_checkpoint,

@@ -87,7 +87,7 @@ def test_another_encoder(ragkit: Command, notes: Path, monkeypatch: pytest.Monke
     from hashing_encoder import HashingEncoder
 
     # The model behind the name has been replaced by one of the same dimension.
-    monkeypatch.setattr("ragkit.encoders.loading.load_encoder", lambda spec: HashingEncoder("b"))
+    monkeypatch.setattr("ragkit.encoders.loading.load_encoder", lambda *_, **__: HashingEncoder("b"))
     one_line(ragkit("search", "loop"), "hashing-a", "hashing-b")
     assert ragkit("search", "loop", "--mode", "lexical").code == 0
 

@@ -19,7 +19,8 @@ SIZES = {
 @pytest.fixture(autouse=True)
 def single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is compared with the models' own makers is computed as they do, on every machine."""
-    monkeypatch.setattr("ragkit.models.precision.computes_bf16", lambda device: False)
+    for module in ("runtime.precision", "runtime.graph", "encoders.choice"):
+        monkeypatch.setattr(f"ragkit.{module}.computes_bf16", lambda device: False)
 
 
 class TinyModels:

@@ -151,7 +151,7 @@ def test_half_precision_stays_well_within_the_passport_s_tolerance(
 ) -> None:
     texts = [("", "The cat sat on the mat."), ("Photosynthesis", "Plants turn light into sugar. " * 20)]
     exact = packaged.encode_passages(texts)
-    monkeypatch.setattr("ragkit.models.precision.computes_bf16", lambda device: True)
+    monkeypatch.setattr("ragkit.runtime.precision.computes_bf16", lambda device: True)
     half = packaged.encode_passages(texts)
     assert half.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(half, axis=1), 1, atol=1e-5)

@@ -50,7 +50,7 @@ def test_vectors_too_few_or_too_many(
 
 
 def test_an_encoder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(spec: str) -> None:
+    def load(spec: str, *computed: str, **how: str) -> None:
         raise RagkitError(f"no model {spec!r}")
 
     monkeypatch.setattr(loading, "load_encoder", load)

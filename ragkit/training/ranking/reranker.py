@@ -26,8 +26,8 @@ from ragkit.errors import RagkitError
 from ragkit.evaluation.metrics import evaluate_run
 from ragkit.evaluation.runs import Qrels, Run
 from ragkit.generation.loading import WEIGHTS
-from ragkit.models.precision import computes_bf16
 from ragkit.retrieval.pair_scores import PairScorer
+from ragkit.runtime.precision import computes_bf16
 from ragkit.training.answering.reader import packaged_encoder
 from ragkit.training.checkpoint import save_model
 from ragkit.training.journal import Journal, Pace

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import SequentialSampler
 from transformers import PrinterCallback
 
-from ragkit.models.precision import computes_bf16
+from ragkit.runtime.precision import computes_bf16
 from ragkit.training.journal import Journal, Pace
 from ragkit.training.loop import learning_rate_factor
 from ragkit.training.recipe import OnEvent

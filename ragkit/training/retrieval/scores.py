@@ -6,7 +6,7 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 
 from ragkit.encoders.sentence import passage_text
-from ragkit.models.precision import native_precision
+from ragkit.runtime.precision import native_precision
 from ragkit.training.retrieval.data import RetrievalSet
 
 

@@ -1,0 +1,138 @@
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from ragkit.errors import RagkitError
+from ragkit.runtime import export
+from ragkit.runtime.export import exported, graph_path
+from ragkit.runtime.graph import Graph
+from ragkit.runtime.int8 import input_ranges
+
+
+class Network(nn.Module):
+    """Embeds tokens, mixes them by a linear layer and a nonlinearity, and averages over the mask."""
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        self.words = nn.Embedding(50, width)
+        self.inner = nn.Linear(width, 4 * width)
+        self.outer = nn.Linear(4 * width, width, bias=False)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        found = self.outer(nn.functional.gelu(self.inner(self.words(ids))))
+        weights = mask.unsqueeze(-1).to(found.dtype)
+        return (found * weights).sum(1) / weights.sum(1)
+
+
+def sample(length: int, seed: int = 0, texts: int = 1) -> tuple[Tensor, Tensor]:
+    ids = torch.randint(50, (texts, length), generator=torch.Generator().manual_seed(seed))
+    return ids, torch.ones_like(ids)
+
+
+def samples() -> Iterator[tuple[Tensor, Tensor]]:
+    return (sample(length, length) for length in (3, 9, 1, 20, 14, 30))
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def network() -> Network:
+    torch.manual_seed(0)
+    return Network().eval()
+
+
+def arrays(*inputs: tuple[Tensor, Tensor]) -> list[list[np.ndarray]]:
+    return [[x.numpy() for x in one] for one in inputs]
+
+
+def test_graph_computes_what_the_network_does_in_the_order_of_the_batches(network: Network) -> None:
+    path = exported(network, "one", "fp32", samples)
+    batches = [sample(n, n, texts) for n, texts in ((5, 3), (17, 1), (2, 8), (40, 2), (1, 1))]
+    graph = Graph(path, "fp32", threads=2)
+    with torch.inference_mode():
+        wanted = [network(*batch).numpy() for batch in batches]
+    for found, right in zip(graph.run(iter(arrays(*batches))), wanted, strict=True):
+        np.testing.assert_allclose(found[0], right, atol=1e-5)
+    np.testing.assert_allclose(graph.run_one(arrays(batches[0])[0])[0], wanted[0], atol=1e-5)
+    assert graph.run([]) == []
+
+
+def test_int8_is_near_and_not_the_same(network: Network) -> None:
+    graph = Graph(exported(network, "one", "int8", samples), "int8", threads=1)
+    batch = sample(12, 3, 16)
+    with torch.inference_mode():
+        right = network(*batch).numpy()
+    (found,) = graph.run_one(arrays(batch)[0])
+    cosine = (found * right).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(right, axis=1)
+    assert cosine.min() > 0.995 and np.abs(found - right).max() > 1e-5
+
+
+@settings(max_examples=20, deadline=None)
+@given(shift=st.floats(-5, 5), scale=st.floats(0.1, 10))
+def test_ranges_hold_every_input_and_zero(shift: float, scale: float) -> None:
+    layer = nn.Sequential(nn.Linear(4, 2))
+    inputs = [(torch.randn(3, 4) * scale + shift,) for _ in range(3)]
+    low, high = input_ranges(layer, inputs)["0"]
+    every = torch.cat([x for (x,) in inputs])
+    assert low == min(0.0, float(every.min())) and high == max(0.0, float(every.max()))
+
+
+def test_it_is_written_once_and_named_by_what_it_was_made_from(network: Network) -> None:
+    path = exported(network, "one", "fp32", samples)
+    written = path.stat().st_mtime_ns
+    assert exported(network, "one", "bf16", samples) == path and path.stat().st_mtime_ns == written
+    assert len({graph_path("one", "fp32"), graph_path("two", "fp32"), graph_path("one", "int8")}) == 3
+
+
+def test_a_size_that_tracing_froze_is_found_out() -> None:
+    class Frozen(Network):
+        def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+            return super().forward(ids, mask) * float(ids.shape[1])
+
+    with pytest.raises(RagkitError, match="computes something else"):
+        exported(Frozen().eval(), "frozen", "fp32", samples)
+    assert not list(export._folder().glob("*"))  # nothing is left behind
+
+
+def test_a_network_that_cannot_be_converted_is_a_line(network: Network) -> None:
+    class Strange(Network):
+        def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+            raise ValueError("not today")
+
+    with pytest.raises(RagkitError, match=r"cannot be exported.*use torch"):
+        exported(Strange(), "strange", "fp32", samples)
+
+
+def test_no_room_for_the_graph_is_a_line(network: Network, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    with pytest.raises(RagkitError, match="cannot write the exported model"):
+        exported(network, "one", "fp32", samples)
+    assert stat.S_ISREG((tmp_path / "cache").stat().st_mode)
+
+
+def test_a_damaged_graph_is_a_line(network: Network) -> None:
+    path = exported(network, "one", "fp32", samples)
+    path.write_text("<net>")
+    with pytest.raises(RagkitError, match=rf"damaged.*delete {path.parent}"):
+        Graph(path, "fp32", threads=1)
+
+
+def test_nothing_reports_to_the_makers_of_openvino() -> None:
+    program = (
+        "from ragkit.runtime.graph import openvino; openvino().convert_model; "
+        "from openvino.tools.ovc import telemetry_utils; print(telemetry_utils.tm.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "openvino.tools.ovc.telemetry_stub"
