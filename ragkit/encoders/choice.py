@@ -9,8 +9,7 @@ import numpy as np
 
 from ragkit.encoders.encoder import Encoder, Vectors
 from ragkit.errors import RagkitError
-from ragkit.runtime.graph import available
-from ragkit.runtime.precision import AUTO, computes_bf16
+from ragkit.runtime.precision import AUTO, computes_bf16, openvino_installed
 
 if TYPE_CHECKING:
     from ragkit.encoders.sentence import SentenceEncoder
@@ -49,7 +48,7 @@ def fastest(encoder: Encoder, passages: Passages, begun: Collection[str] = ()) -
         AUTO,
         AUTO,
     )
-    if not open_choice or not available() or len(passages) < WORTH_EXPORTING:
+    if not open_choice or not openvino_installed() or len(passages) < WORTH_EXPORTING:
         return encoder
     assert isinstance(encoder, SentenceEncoder)
     if encoder.model.device.type != "cpu":

@@ -1,10 +1,8 @@
 """Any sentence-transformers model as an encoder: prompts, asymmetric towers, its own similarity."""
 
-import json
 from collections.abc import Iterator, Sequence
 from copy import copy
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,7 +15,7 @@ from ragkit.encoders.hub import loading, model_folder
 from ragkit.encoders.passport import CANARY_PASSAGES, CANARY_QUESTIONS, Passport
 from ragkit.encoders.towers import Task, kept_passport, tower
 from ragkit.errors import RagkitError
-from ragkit.runtime.precision import AUTO, PRECISIONS, RUNTIMES, Precision, Runtime
+from ragkit.runtime.precision import AUTO, Precision, Runtime, check_choice, openvino_installed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,7 +53,7 @@ class SentenceEncoder:
 
         self.name = name or str(spec)
         self.runtime, self.precision = runtime, precision
-        _check(runtime, precision)
+        check_choice(runtime, precision)
         self._folder = folder = model_folder(spec)
         with loading(self.name, "an encoder"):
             self.model = SentenceTransformer(
@@ -73,7 +71,7 @@ class SentenceEncoder:
 
     def using(self, runtime: Runtime, precision: Precision) -> Self:
         """The same model, computed otherwise. Raises RagkitError as the constructor."""
-        _check(runtime, precision)
+        check_choice(runtime, precision)
         other = copy(self)
         other.runtime, other.precision, other._forwards = runtime, precision, {}
         other.__dict__.pop("_passport", None)
@@ -170,9 +168,7 @@ class SentenceEncoder:
     @property
     def exported(self) -> bool:
         """Whether graphs of both towers are on this machine already."""
-        from ragkit.runtime.graph import available
-
-        if not available() or self.model.device.type != "cpu":
+        if not openvino_installed() or self.model.device.type != "cpu":
             return False
         from ragkit.runtime.export import graph_path
 
@@ -192,6 +188,7 @@ class SentenceEncoder:
     def _samples(self, task: Task) -> Iterator[tuple["Tensor", "Tensor"]]:
         """Texts that come with ragkit, one by one, the same on every machine: int8's ranges come from them."""
         from ragkit.encoders.forward import Exportable
+        from ragkit.runtime.samples import sample_texts
 
         for text in sample_texts():
             features = self._features(task, [text])
@@ -219,28 +216,6 @@ class SentenceEncoder:
             )
             return [len(ids) for ids in tokens["input_ids"]]
         return [min(1 + len(text) // 4, limit or len(text) + 1) for text in texts]
-
-
-def sample_texts() -> list[str]:
-    """64 texts of 4 to 120 words out of the packaged demo's questions."""
-    lines = (files("ragkit.corpus") / "demo_questions.jsonl").read_text("utf-8").splitlines()
-    words = " ".join(json.loads(line)["text"] for line in lines).split()
-    rng = np.random.default_rng(0)
-    starts, lengths = rng.integers(len(words) - 120, size=64), rng.integers(4, 121, size=64)
-    return [" ".join(words[start : start + n]) for start, n in zip(starts, lengths, strict=True)]
-
-
-def _check(runtime: str, precision: str) -> None:
-    if runtime not in (AUTO, *RUNTIMES):
-        raise RagkitError(f"no runtime {runtime!r}: there are {', '.join((AUTO, *RUNTIMES))}")
-    if precision not in (AUTO, *PRECISIONS):
-        raise RagkitError(f"no precision {precision!r}: there are {', '.join((AUTO, *PRECISIONS))}")
-    if precision == "int8" and runtime == "torch":
-        raise RagkitError("int8 needs the runtime openvino")
-    if runtime == "openvino" or precision == "int8":
-        from ragkit.runtime.graph import openvino
-
-        openvino()
 
 
 def passage_text(title: str, text: str) -> str:

@@ -22,6 +22,7 @@ from ragkit.generation.loading import PACKAGED, load_reader
 from ragkit.generation.marginal import Logs, log_sum, none_answers, normalised, without
 from ragkit.generation.span_scores import SpanScorer, SpanScores
 from ragkit.retrieval.hit import Hit
+from ragkit.runtime.precision import AUTO
 
 if TYPE_CHECKING:
     from ragkit.retrieval.index import Index, Mode
@@ -45,6 +46,7 @@ class ExtractiveReader(Answerer):
         max_answer_tokens: L, the most tokens of an answer.
         allow_empty: whether "no answer in the passages" may win; `Answer.text` is then "". Without it the
             likeliest span wins, however improbable.
+        runtime, precision: as in `ragkit.runtime.pairs.pair_model`.
 
     Raises RagkitError for values out of range and where the model does not load or serve.
     """
@@ -60,6 +62,8 @@ class ExtractiveReader(Answerer):
         weight_by: str | None = None,
         max_answer_tokens: int = 30,
         allow_empty: bool = True,
+        runtime: str = AUTO,
+        precision: str = AUTO,
     ) -> None:
         super().__init__(index, k=k, temperature=temperature, mode=mode, weight_by=weight_by)
         if max_answer_tokens < 1:
@@ -68,7 +72,7 @@ class ExtractiveReader(Answerer):
         self.allow_empty = allow_empty
         self.weights = reader if isinstance(reader, str) else "given"
         model, tokenizer = load_reader(reader) if isinstance(reader, str) else reader
-        self.scorer = SpanScorer(model, tokenizer, max_answer_tokens)
+        self.scorer = SpanScorer(model, tokenizer, max_answer_tokens, runtime, precision)
 
     @property
     def config(self) -> dict[str, Any]:

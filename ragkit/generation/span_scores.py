@@ -15,19 +15,21 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ragkit.corpus.document import Passage
 from ragkit.encoders.batches import token_budget_batches
+from ragkit.encoders.hashing import hash_json, hash_weights
 from ragkit.errors import RagkitError
 from ragkit.generation.marginal import Logs, log_sum
 from ragkit.generation.pair_frame import PairFrame, Tokens
 from ragkit.generation.tokenised import TokenisedText, tokenise, windows_of
+from ragkit.runtime.precision import AUTO
 
 WINDOW = 384
 STRIDE = 128
 QUESTION_TOKENS = 64
 """As in training (`ragkit train reader`). Of a longer question the reader sees the beginning."""
-TOKENS_A_BATCH = 8192
 
 Window = tuple[int, int, tuple[Logs, Logs, float]]
 """Tokens [begin, end) of a passage, with their start scores, their end scores and the score of no answer."""
@@ -86,23 +88,34 @@ class SpanScorer:
         model: of `AutoModelForQuestionAnswering`'s kind, with start and end scores.
         tokenizer: its fast tokenizer.
         max_answer_tokens: L, the most tokens of a span.
+        runtime, precision: as in `pair_model`.
 
-    Raises RagkitError for a tokenizer that does not serve.
+    Raises RagkitError for a tokenizer that does not serve, and as `pair_model`.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, max_answer_tokens: int) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        max_answer_tokens: int,
+        runtime: str = AUTO,
+        precision: str = AUTO,
+    ) -> None:
         if not getattr(tokenizer, "is_fast", False):
             raise RagkitError("the reader's tokenizer gives no character offsets: it must be a fast one")
-        from ragkit.runtime.precision import computes_bf16
+        from ragkit.runtime.pairs import pair_model
 
         self.model, self.tokenizer = model.eval(), tokenizer
         self.max_answer_tokens = max_answer_tokens
         self.frame = PairFrame.of(tokenizer)
         self.window = min(WINDOW, getattr(model.config, "max_position_embeddings", WINDOW))
         self.question_tokens = min(QUESTION_TOKENS, self.window // 2)
-        self.device = next(model.parameters()).device
-        self.bf16 = computes_bf16(self.device)
-        """Nearly halves the time; logits move by some hundredths. A model in float64 stays in it."""
+        self._run = pair_model(
+            model, tokenizer, ("start_logits", "end_logits"), self._identity, runtime, precision
+        )
+
+    def _identity(self) -> str:
+        return hash_json([hash_weights(self.model), self.model.config.to_dict()])
 
     def read(self, pairs: Sequence[tuple[str, Passage]]) -> list[SpanScores]:
         """Scores every span of each passage under its question."""
@@ -120,16 +133,20 @@ class SpanScorer:
         lengths = [len(question) + len(passage) + self.frame.tokens for question, passage in inputs]
         windows: dict[int, list[Window]] = {pair: [] for pair in range(len(pairs))}
         scores: dict[int, tuple[Logs, Logs, float]] = {}
-        for batch in token_budget_batches(lengths, TOKENS_A_BATCH):
-            scores.update(zip(batch, self._score([inputs[row] for row in batch]), strict=True))
+        batches = list(token_budget_batches(lengths, self._run.tokens_a_batch))
+        arrays = (self._arrays([inputs[row] for row in batch]) for batch in batches)
+        for batch, (starts, ends) in zip(batches, self._run(arrays), strict=True):
+            for row, first, last in zip(batch, starts, ends, strict=True):
+                asking, read = inputs[row]
+                at, null = self.frame.passage_at(asking), self.frame.null
+                inside = slice(at, at + len(read))
+                scores[row] = first[inside], last[inside], float(first[null] + last[null])
         for row, (pair, begin, end) in enumerate(rows):
             windows[pair].append((begin, end, scores[row]))
         return [self._joined(tokens[passage.text], windows[pair]) for pair, (_, passage) in enumerate(pairs)]
 
-    def _score(self, inputs: Sequence[tuple[Tokens, Tokens]]) -> list[tuple[Logs, Logs, float]]:
-        """(start, end, null) scores of each passage's tokens under its question, in one batch."""
-        import torch
-
+    def _arrays(self, inputs: Sequence[tuple[Tokens, Tokens]]) -> dict[str, npt.NDArray[np.int64]]:
+        """Questions and passages as rows of one batch."""
         joined = [self.frame.joined(question, passage) for question, passage in inputs]
         shape = (len(inputs), max(len(ids) for ids, _ in joined))
         arrays = {
@@ -141,18 +158,7 @@ class SpanScorer:
             arrays["input_ids"][row, : len(ids)] = ids
             arrays["attention_mask"][row, : len(ids)] = 1
             arrays["token_type_ids"][row, : len(ids)] = types
-        if getattr(self.model.config, "type_vocab_size", 0) < 2:
-            del arrays["token_type_ids"]
-        tensors = {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
-        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            output = self.model(**tensors)
-        start, end = (x.double().cpu().numpy() for x in (output.start_logits, output.end_logits))
-        found = []
-        for row, (question, passage) in enumerate(inputs):
-            at, null = self.frame.passage_at(question), self.frame.null
-            inside = slice(at, at + len(passage))
-            found.append((start[row, inside], end[row, inside], float(start[row, null] + end[row, null])))
-        return found
+        return arrays
 
     def _joined(self, tokens: TokenisedText, windows: Sequence[Window]) -> SpanScores:
         """One table of spans from all windows of a passage."""

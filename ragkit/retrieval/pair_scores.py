@@ -1,17 +1,18 @@
 """A cross-encoder's logit of each pair of question and passage: both are read together, word against word."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ragkit.encoders.batches import token_budget_batches
+from ragkit.encoders.hashing import hash_json, hash_weights
 from ragkit.errors import RagkitError
+from ragkit.runtime.precision import AUTO
 
 MAX_TOKENS = 384
 """Of a pair; longer passages are read from their beginning."""
-TOKENS_A_BATCH = 8192
 PAIRS_AT_ONCE = 20_000
 """Pairs whose tokens are held at once."""
 
@@ -22,16 +23,29 @@ Pair = tuple[str, str]
 class PairScorer:
     """Scores pairs with a sequence-classification model of transformers that has one output.
 
-    bfloat16 where the device multiplies it natively, which moves logits by some hundredths.
+    `runtime` and `precision`: as in `ragkit.runtime.pairs.pair_model`.
 
-    Raises RagkitError for a model with several outputs.
+    Raises RagkitError for a model with several outputs, and as `pair_model`.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, max_tokens: int = MAX_TOKENS) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        max_tokens: int = MAX_TOKENS,
+        runtime: str = AUTO,
+        precision: str = AUTO,
+    ) -> None:
         if model.config.num_labels != 1:
             raise RagkitError(f"the model has {model.config.num_labels} outputs, but a reranker has one")
+        from ragkit.runtime.pairs import pair_model
+
         self.model, self.tokenizer = model, tokenizer
         self.max_tokens = min(max_tokens, getattr(model.config, "max_position_embeddings", max_tokens))
+        self._run = pair_model(model, tokenizer, ("logits",), self._identity, runtime, precision)
+
+    def _identity(self) -> str:
+        return hash_json([hash_weights(self.model), self.model.config.to_dict()])
 
     def logits(self, pairs: Sequence[Pair]) -> npt.NDArray[np.float64]:
         """One a pair, (n,), in the order given; batches hold pairs of like length."""
@@ -42,22 +56,22 @@ class PairScorer:
         return found
 
     def _logits(self, pairs: Sequence[Pair]) -> npt.NDArray[np.float64]:
-        import torch
-
-        from ragkit.runtime.precision import native_precision
-
         tokens = self.tokenizer(
             [question for question, _ in pairs],
             [passage for _, passage in pairs],
             truncation="longest_first",
             max_length=self.max_tokens,
             return_attention_mask=False,
+            return_token_type_ids=True,
         )
         found = np.empty(len(pairs))
-        device = self.model.device
-        for batch in token_budget_batches([len(ids) for ids in tokens["input_ids"]], TOKENS_A_BATCH):
-            rows = {name: [column[row] for row in batch] for name, column in tokens.items()}
-            padded = self.tokenizer.pad(rows, return_tensors="pt").to(device)
-            with torch.inference_mode(), native_precision(device):
-                found[batch] = self.model(**padded).logits[:, 0].double().cpu().numpy()
+        lengths = [len(ids) for ids in tokens["input_ids"]]
+        batches = list(token_budget_batches(lengths, self._run.tokens_a_batch))
+        for batch, (logits,) in zip(batches, self._run(self._padded(tokens, batches)), strict=True):
+            found[batch] = logits[:, 0]
         return found
+
+    def _padded(self, tokens: Any, batches: Sequence[list[int]]) -> Iterator[dict[str, Any]]:
+        for batch in batches:
+            rows = {name: [column[row] for row in batch] for name, column in tokens.items()}
+            yield dict(self.tokenizer.pad(rows, return_tensors="np"))

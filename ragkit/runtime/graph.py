@@ -4,7 +4,6 @@ core, so that no core waits for another."""
 import sys
 from collections.abc import Iterable, Sequence
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +18,11 @@ Inputs = Sequence[npt.NDArray[np.int64]]
 Output = npt.NDArray[np.float32]
 
 
-def available() -> bool:
-    """Whether OpenVINO is installed."""
-    return find_spec("openvino") is not None
-
-
 @cache
 def openvino() -> Any:
     """The module. Its conversion reports to its makers who converts what, unless the package that does so is
     missing: here it is, whatever is installed.
-
-    Raises RagkitError where OpenVINO is not installed.
     """
-    if not available():
-        raise RagkitError("the runtime openvino is not installed: pip install 'ragkit[fast]'")
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     import openvino
 

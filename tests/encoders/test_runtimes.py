@@ -82,10 +82,7 @@ def test_what_there_is_not(runtime: str, precision: str, said: str) -> None:
 
 
 def test_without_openvino(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ragkit.runtime import graph
-
-    monkeypatch.setattr(graph, "find_spec", lambda name: None)
-    graph.openvino.cache_clear()
+    monkeypatch.setattr("ragkit.runtime.precision.find_spec", lambda name: None)
     folder = tiny.sentence("one")
     with pytest.raises(RagkitError, match=r"pip install 'ragkit\[fast\]'"):
         SentenceEncoder(folder, precision="int8")

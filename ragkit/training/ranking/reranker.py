@@ -109,7 +109,7 @@ def train_reranker(
     folder = STARTS[settings.model]() if settings.model in STARTS else settings.model
     cross = build_cross_encoder(folder, settings.max_tokens, settings.frozen_layers)
     batches = Batches([learnt for learnt, _ in parts], settings)
-    scorer = PairScorer(cross.model, cross.tokenizer, settings.max_tokens)
+    scorer = PairScorer(cross.model, cross.tokenizer, settings.max_tokens, runtime="torch")
     held = HeldOut([held for _, held in parts], scorer)
     scores = _train(cross, batches, held, out, settings, on_event)
     cross.model.set_attn_implementation("eager")

@@ -1,0 +1,118 @@
+"""A transformers model that reads two texts in a row, computed by torch or as a graph of OpenVINO."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from ragkit.runtime.export import exported, graph_path
+from ragkit.runtime.graph import Graph
+from ragkit.runtime.precision import AUTO, Precision, check_choice, computes_bf16, openvino_installed
+from ragkit.runtime.samples import sample_texts
+
+Batch = Mapping[str, npt.NDArray[np.int64]]
+"""input_ids, attention_mask and, for a model that has them, token_type_ids: each (pairs, tokens)."""
+Outputs = tuple[npt.NDArray[np.float64], ...]
+
+
+class PairModel(Protocol):
+    inputs: tuple[str, ...]
+    """What a batch must have."""
+    tokens_a_batch: int
+    """With padding; what was measured to be fastest on a CPU."""
+
+    def __call__(self, batches: Iterable[Batch]) -> Iterator[Outputs]: ...
+
+
+def pair_model(
+    model: nn.Module,
+    tokenizer: Any,
+    outputs: Sequence[str],
+    identity: Callable[[], str],
+    runtime: str = AUTO,
+    precision: str = AUTO,
+) -> PairModel:
+    """The model's `outputs` (its fields' names) of batch after batch.
+
+    `auto`: OpenVINO where the model was exported on this machine before, and bfloat16 where the processor
+    multiplies it natively: logits move by some hundredths. A model in float64 stays in it.
+
+    Args:
+        identity: the sum of the model's weights and settings, asked for only where it can matter.
+
+    Raises RagkitError where the runtime or the precision is not to be had.
+    """
+    check_choice(runtime, precision)
+    some = next(model.parameters())
+    graphs = (
+        openvino_installed()
+        and some.device.type == "cpu"
+        and some.dtype == torch.float32
+        and runtime != "torch"
+    )
+    asked = runtime == "openvino" or precision == "int8"
+    half = precision == "bf16" or (precision == AUTO and computes_bf16(some.device))
+    if graphs and (asked or graph_path(identity(), "fp32").is_file()):
+        chosen: Precision = "int8" if precision == "int8" else "bf16" if half else "fp32"
+        network = _Exportable(model, outputs)
+        path = exported(network, identity(), chosen, lambda: _samples(tokenizer, network.inputs))
+        return _GraphPairs(Graph(path, chosen, torch.get_num_threads()), network.inputs)
+    return _TorchPairs(model, outputs, half)
+
+
+class _TorchPairs:
+    tokens_a_batch = 8192
+
+    def __init__(self, model: nn.Module, outputs: Sequence[str], half: bool) -> None:
+        self.inputs = _inputs(model)
+        self._model, self._outputs, self._half = model, outputs, half
+
+    def __call__(self, batches: Iterable[Batch]) -> Iterator[Outputs]:
+        device = next(self._model.parameters()).device
+        for batch in batches:
+            tensors = {name: torch.from_numpy(batch[name]).to(device) for name in self.inputs}
+            with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=self._half):
+                found = self._model(**tensors)
+            yield tuple(getattr(found, name).double().cpu().numpy() for name in self._outputs)
+
+
+class _GraphPairs:
+    tokens_a_batch = 2048
+
+    def __init__(self, graph: Graph, inputs: tuple[str, ...]) -> None:
+        self._graph, self.inputs = graph, inputs
+
+    def __call__(self, batches: Iterable[Batch]) -> Iterator[Outputs]:
+        arrays = ([batch[name] for name in self.inputs] for batch in batches)
+        return (tuple(x.astype(np.float64) for x in outputs) for outputs in self._graph.run(arrays))
+
+
+class _Exportable(nn.Module):
+    """The model as a function of tensors in an order, as tracing wants it."""
+
+    def __init__(self, model: nn.Module, outputs: Sequence[str]) -> None:
+        super().__init__()
+        self.model, self.outputs = model, outputs
+        self.inputs = _inputs(model)
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        found = self.model(**dict(zip(self.inputs, inputs, strict=True)))
+        return tuple(getattr(found, name) for name in self.outputs)
+
+
+def _inputs(model: nn.Module) -> tuple[str, ...]:
+    typed = getattr(getattr(model, "config", None), "type_vocab_size", 0) > 1
+    return ("input_ids", "attention_mask", *(["token_type_ids"] if typed else []))
+
+
+def _samples(tokenizer: Any, inputs: Sequence[str]) -> Iterator[tuple[Tensor, ...]]:
+    """A short text as question and the one after it as passage, one pair at a time."""
+    texts = sample_texts()
+    for question, passage in pairwise(texts):
+        question = " ".join(question.split()[:12])
+        encoded = tokenizer(question, passage, return_tensors="pt", return_token_type_ids=True)
+        yield tuple(encoded[name] for name in inputs)
