@@ -186,7 +186,7 @@ class SentenceEncoder:
         return {}
 
     def _samples(self, task: Task) -> Iterator[tuple["Tensor", "Tensor"]]:
-        """Texts that come with ragkit, one by one, the same on every machine: int8's ranges come from them."""
+        """Texts that come with ragkit, one by one, the same everywhere: int8's ranges come from them."""
         from ragkit.encoders.forward import Exportable
         from ragkit.runtime.samples import sample_texts
 

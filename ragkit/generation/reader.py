@@ -46,7 +46,7 @@ class ExtractiveReader(Answerer):
         max_answer_tokens: L, the most tokens of an answer.
         allow_empty: whether "no answer in the passages" may win; `Answer.text` is then "". Without it the
             likeliest span wins, however improbable.
-        runtime, precision: as in `ragkit.runtime.pairs.pair_model`.
+        runtime, precision: as in `ragkit.runtime.pairs.PairModel`.
 
     Raises RagkitError for values out of range and where the model does not load or serve.
     """

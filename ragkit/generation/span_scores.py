@@ -88,9 +88,9 @@ class SpanScorer:
         model: of `AutoModelForQuestionAnswering`'s kind, with start and end scores.
         tokenizer: its fast tokenizer.
         max_answer_tokens: L, the most tokens of a span.
-        runtime, precision: as in `pair_model`.
+        runtime, precision: as in `PairModel`.
 
-    Raises RagkitError for a tokenizer that does not serve, and as `pair_model`.
+    Raises RagkitError for a tokenizer that does not serve, and as `PairModel`.
     """
 
     def __init__(
@@ -103,16 +103,15 @@ class SpanScorer:
     ) -> None:
         if not getattr(tokenizer, "is_fast", False):
             raise RagkitError("the reader's tokenizer gives no character offsets: it must be a fast one")
-        from ragkit.runtime.pairs import pair_model
+        from ragkit.runtime.pairs import PairModel
 
         self.model, self.tokenizer = model.eval(), tokenizer
         self.max_answer_tokens = max_answer_tokens
         self.frame = PairFrame.of(tokenizer)
         self.window = min(WINDOW, getattr(model.config, "max_position_embeddings", WINDOW))
         self.question_tokens = min(QUESTION_TOKENS, self.window // 2)
-        self._run = pair_model(
-            model, tokenizer, ("start_logits", "end_logits"), self._identity, runtime, precision
-        )
+        outputs = ("start_logits", "end_logits")
+        self._pairs = PairModel(model, tokenizer, outputs, self._identity, runtime, precision)
 
     def _identity(self) -> str:
         return hash_json([hash_weights(self.model), self.model.config.to_dict()])
@@ -133,9 +132,10 @@ class SpanScorer:
         lengths = [len(question) + len(passage) + self.frame.tokens for question, passage in inputs]
         windows: dict[int, list[Window]] = {pair: [] for pair in range(len(pairs))}
         scores: dict[int, tuple[Logs, Logs, float]] = {}
-        batches = list(token_budget_batches(lengths, self._run.tokens_a_batch))
+        forward = self._pairs.forward(len(rows))
+        batches = list(token_budget_batches(lengths, forward.tokens_a_batch))
         arrays = (self._arrays([inputs[row] for row in batch]) for batch in batches)
-        for batch, (starts, ends) in zip(batches, self._run(arrays), strict=True):
+        for batch, (starts, ends) in zip(batches, forward(arrays), strict=True):
             for row, first, last in zip(batch, starts, ends, strict=True):
                 asking, read = inputs[row]
                 at, null = self.frame.passage_at(asking), self.frame.null

@@ -23,9 +23,9 @@ Pair = tuple[str, str]
 class PairScorer:
     """Scores pairs with a sequence-classification model of transformers that has one output.
 
-    `runtime` and `precision`: as in `ragkit.runtime.pairs.pair_model`.
+    `runtime` and `precision`: as in `ragkit.runtime.pairs.PairModel`.
 
-    Raises RagkitError for a model with several outputs, and as `pair_model`.
+    Raises RagkitError for a model with several outputs, and as `PairModel`.
     """
 
     def __init__(
@@ -38,11 +38,11 @@ class PairScorer:
     ) -> None:
         if model.config.num_labels != 1:
             raise RagkitError(f"the model has {model.config.num_labels} outputs, but a reranker has one")
-        from ragkit.runtime.pairs import pair_model
+        from ragkit.runtime.pairs import PairModel
 
         self.model, self.tokenizer = model, tokenizer
         self.max_tokens = min(max_tokens, getattr(model.config, "max_position_embeddings", max_tokens))
-        self._run = pair_model(model, tokenizer, ("logits",), self._identity, runtime, precision)
+        self._pairs = PairModel(model, tokenizer, ("logits",), self._identity, runtime, precision)
 
     def _identity(self) -> str:
         return hash_json([hash_weights(self.model), self.model.config.to_dict()])
@@ -66,8 +66,9 @@ class PairScorer:
         )
         found = np.empty(len(pairs))
         lengths = [len(ids) for ids in tokens["input_ids"]]
-        batches = list(token_budget_batches(lengths, self._run.tokens_a_batch))
-        for batch, (logits,) in zip(batches, self._run(self._padded(tokens, batches)), strict=True):
+        forward = self._pairs.forward(len(pairs))
+        batches = list(token_budget_batches(lengths, forward.tokens_a_batch))
+        for batch, (logits,) in zip(batches, forward(self._padded(tokens, batches)), strict=True):
             found[batch] = logits[:, 0]
         return found
 

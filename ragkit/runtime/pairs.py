@@ -1,6 +1,7 @@
 """A transformers model that reads two texts in a row, computed by torch or as a graph of OpenVINO."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -19,75 +20,93 @@ Batch = Mapping[str, npt.NDArray[np.int64]]
 Outputs = tuple[npt.NDArray[np.float64], ...]
 
 
-class PairModel(Protocol):
-    inputs: tuple[str, ...]
-    """What a batch must have."""
+WORTH_EXPORTING = 1000
+"""Pairs that take longer to read by torch than a graph to export."""
+
+
+class PairForward(Protocol):
     tokens_a_batch: int
     """With padding; what was measured to be fastest on a CPU."""
 
     def __call__(self, batches: Iterable[Batch]) -> Iterator[Outputs]: ...
 
 
-def pair_model(
-    model: nn.Module,
-    tokenizer: Any,
-    outputs: Sequence[str],
-    identity: Callable[[], str],
-    runtime: str = AUTO,
-    precision: str = AUTO,
-) -> PairModel:
-    """The model's `outputs` (its fields' names) of batch after batch.
+class PairModel:
+    """A model whose fields `outputs` are asked for, batch after batch.
 
-    `auto`: OpenVINO where the model was exported on this machine before, and bfloat16 where the processor
-    multiplies it natively: logits move by some hundredths. A model in float64 stays in it.
+    `auto`: OpenVINO where it is installed and the model was exported on this machine before or has many pairs
+    to read, and bfloat16 where the processor multiplies it natively: logits move by some hundredths. A model
+    in float64 stays in it.
 
     Args:
         identity: the sum of the model's weights and settings, asked for only where it can matter.
 
     Raises RagkitError where the runtime or the precision is not to be had.
     """
-    check_choice(runtime, precision)
-    some = next(model.parameters())
-    graphs = (
-        openvino_installed()
-        and some.device.type == "cpu"
-        and some.dtype == torch.float32
-        and runtime != "torch"
-    )
-    asked = runtime == "openvino" or precision == "int8"
-    half = precision == "bf16" or (precision == AUTO and computes_bf16(some.device))
-    if graphs and (asked or graph_path(identity(), "fp32").is_file()):
-        chosen: Precision = "int8" if precision == "int8" else "bf16" if half else "fp32"
-        network = _Exportable(model, outputs)
-        path = exported(network, identity(), chosen, lambda: _samples(tokenizer, network.inputs))
-        return _GraphPairs(Graph(path, chosen, torch.get_num_threads()), network.inputs)
-    return _TorchPairs(model, outputs, half)
+
+    def __init__(
+        self,
+        model: nn.Module,
+        tokenizer: Any,
+        outputs: Sequence[str],
+        identity: Callable[[], str],
+        runtime: str = AUTO,
+        precision: str = AUTO,
+    ) -> None:
+        check_choice(runtime, precision)
+        some = next(model.parameters())
+        self._network, self._tokenizer = _Exportable(model, outputs), tokenizer
+        self._identity = cache(identity)
+        self._asked = runtime == "openvino" or precision == "int8"
+        self._graphs = (
+            openvino_installed()
+            and some.device.type == "cpu"
+            and some.dtype == torch.float32
+            and runtime != "torch"
+        )
+        half = precision == "bf16" or (precision == AUTO and computes_bf16(some.device))
+        self.precision: Precision = "int8" if precision == "int8" else "bf16" if half else "fp32"
+        self._graph: _GraphPairs | None = None
+        if self._graphs and (self._asked or graph_path(self._identity(), "fp32").is_file()):
+            self._graph = self._exported()
+
+    def forward(self, pairs: int) -> PairForward:
+        """What reads so many pairs soonest."""
+        if self._graph is None and self._graphs and pairs >= WORTH_EXPORTING:
+            self._graph = self._exported()
+        return self._graph or _TorchPairs(self._network, self.precision == "bf16")
+
+    def _exported(self) -> "_GraphPairs":
+        network = self._network
+        path = exported(
+            network, self._identity(), self.precision, lambda: _samples(self._tokenizer, network.inputs)
+        )
+        return _GraphPairs(Graph(path, self.precision, torch.get_num_threads()), network.inputs)
 
 
 class _TorchPairs:
     tokens_a_batch = 8192
 
-    def __init__(self, model: nn.Module, outputs: Sequence[str], half: bool) -> None:
-        self.inputs = _inputs(model)
-        self._model, self._outputs, self._half = model, outputs, half
+    def __init__(self, network: "_Exportable", half: bool) -> None:
+        self._network, self._half = network, half
 
     def __call__(self, batches: Iterable[Batch]) -> Iterator[Outputs]:
-        device = next(self._model.parameters()).device
+        device = next(self._network.parameters()).device
         for batch in batches:
-            tensors = {name: torch.from_numpy(batch[name]).to(device) for name in self.inputs}
+            tensors = [torch.from_numpy(batch[name]).to(device) for name in self._network.inputs]
             with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=self._half):
-                found = self._model(**tensors)
-            yield tuple(getattr(found, name).double().cpu().numpy() for name in self._outputs)
+                found = self._network(*tensors)
+            yield tuple(x.double().cpu().numpy() for x in found)
 
 
 class _GraphPairs:
     tokens_a_batch = 2048
 
     def __init__(self, graph: Graph, inputs: tuple[str, ...]) -> None:
-        self._graph, self.inputs = graph, inputs
+        self._graph, self._inputs = graph, inputs
 
     def __call__(self, batches: Iterable[Batch]) -> Iterator[Outputs]:
-        arrays = ([batch[name] for name in self.inputs] for batch in batches)
+        arrays = ([batch[name] for name in self._inputs] for batch in batches)
         return (tuple(x.astype(np.float64) for x in outputs) for outputs in self._graph.run(arrays))
 
 
@@ -97,16 +116,12 @@ class _Exportable(nn.Module):
     def __init__(self, model: nn.Module, outputs: Sequence[str]) -> None:
         super().__init__()
         self.model, self.outputs = model, outputs
-        self.inputs = _inputs(model)
+        typed = getattr(getattr(model, "config", None), "type_vocab_size", 0) > 1
+        self.inputs = ("input_ids", "attention_mask", *(["token_type_ids"] if typed else []))
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         found = self.model(**dict(zip(self.inputs, inputs, strict=True)))
         return tuple(getattr(found, name) for name in self.outputs)
-
-
-def _inputs(model: nn.Module) -> tuple[str, ...]:
-    typed = getattr(getattr(model, "config", None), "type_vocab_size", 0) > 1
-    return ("input_ids", "attention_mask", *(["token_type_ids"] if typed else []))
 
 
 def _samples(tokenizer: Any, inputs: Sequence[str]) -> Iterator[tuple[Tensor, ...]]:
