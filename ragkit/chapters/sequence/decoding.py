@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ragkit.chapters.sequence.blocks import gpt2
-from ragkit.chapters.sequence.parity import off
+from ragkit.chapters.sequence.parity import gradients_off, off
 from ragkit.models.sequence.decoding import Ends, beam, greedy, select_rows
 from ragkit.models.sequence.lstm import CellState
 from ragkit.models.sequence.recurrent_decoder import RecurrentDecoder
@@ -83,9 +83,14 @@ def cache_error() -> float:
     return max(errors)
 
 
-@torch.no_grad()
 def teacher_forcing() -> dict[str, float]:
-    """Row 81: 20,000 rows of six tokens whose true token the model never says, so that draws can be told."""
+    """Row 81."""
+    return draws() | forced()
+
+
+@torch.no_grad()
+def draws() -> dict[str, float]:
+    """20,000 rows of six tokens whose true token the model never says, so that draws can be told."""
     decoder, state = toy(0)
     decoder.tokens = torch.nn.Embedding(8, 4).double()
     rows = select_rows(state, torch.zeros(20_000, dtype=torch.long))
@@ -99,13 +104,18 @@ def teacher_forcing() -> dict[str, float]:
     return {
         "draw rate off by": max(rates),
         "inputs neither true nor the model's": strange,
-        "p = 1: logits off the parallel decoder's": forced_error(),
     }
 
 
-def forced_error() -> float:
+def forced() -> dict[str, float]:
+    """With p = 1, step by step against the whole target at once."""
     torch.manual_seed(0)
     model = Transformer(9, 12, 2, 3, 20).double().eval()
     source, target = torch.randint(1, 9, (3, 6)), torch.randint(1, 9, (3, 5))
     stepwise: Tensor = forced_logits(model.step, model.start(source), target, begin=1)[0]
-    return off(stepwise, model(source, shifted_right(target, 1)))
+    parallel: Tensor = model(source, shifted_right(target, 1))
+    table = [model.tokens.weight]
+    return {
+        "p = 1: logits off the parallel decoder's": off(stepwise, parallel),
+        "p = 1: gradient off": gradients_off(stepwise, parallel, table, table),
+    }

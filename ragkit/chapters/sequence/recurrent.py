@@ -10,6 +10,7 @@ from ragkit.chapters.sequence.parity import copy_lstm, double, gradients_off, of
 from ragkit.models.sequence.additive_attention import AttentiveEncoderDecoder
 from ragkit.models.sequence.backpropagation_through_time import clip_gradient, truncated_backward
 from ragkit.models.sequence.encoder_decoder import EncoderDecoder
+from ragkit.models.sequence.lstm import LstmLayer
 from ragkit.models.sequence.rnn import Rnn
 
 
@@ -96,6 +97,8 @@ def lstm() -> dict[str, float]:
         outputs, states = ours(x)
         errors.append(off(outputs, expected))
         errors += [max(off(a, h[at]), off(b, c[at])) for at, (a, b) in enumerate(states)]
-        own = ours.layers[0].get_submodule("recurrent").weight
-        gradients.append(gradients_off(outputs, expected, [x, own], [x, theirs.weight_hh_l0]))
+        first = ours.layers[0]
+        assert isinstance(first, LstmLayer)
+        inputs, others = [x, first.recurrent.weight], [x, theirs.weight_hh_l0]
+        gradients.append(gradients_off(outputs, expected, inputs, others))
     return {"error": max(errors), "gradient off": max(gradients)}

@@ -1,6 +1,6 @@
 """Chapter 6, sequences: what each row must reach, and what can be trained."""
 
-from ragkit.chapters.chapter import Chapter
+from ragkit.chapters.chapter import Chapter, ChapterRecipe
 from ragkit.chapters.check import Target
 from ragkit.chapters.rows import checks_in, least, most, none
 
@@ -19,6 +19,11 @@ SEQUENCE = Chapter(
             most("clipped gradient off"),
         ),
         check(
+            77, "Many to one, one to many, many to many", "strings never trained on", "tasks.three_kinds",
+            least("parity of bits", 0.99), least("digits counted up from", 0.99),
+            least("strings backwards, doubled", 0.98), trained=True,
+        ),
+        check(
             78, "Encoder-decoder", "a row alone; a manual loop", "recurrent.padding",
             most("logits moved by padding"), most("off the manual loop"),
         ),
@@ -35,10 +40,14 @@ SEQUENCE = Chapter(
         check(
             81, "Teacher forcing with p", "its law; the parallel decoder", "decoding.teacher_forcing",
             most("draw rate off by", 0.01), none("inputs neither true nor the model's"),
-            most("p = 1: logits off the parallel decoder's"),
+            most("p = 1: logits off the parallel decoder's"), most("p = 1: gradient off"),
         ),
         check(
             82, "LSTM", "nn.LSTM(proj_size)", "recurrent.lstm", most("error"), most("gradient off"),
+        ),
+        check(
+            83, "ELMo biLM", "bilm-tf's golden files; the unigram", "bilm.bilm",
+            most("golden files off by", 1e-5), most("perplexity / unigram's", 0.6), trained=True,
         ),
         check(
             84, "Character CNN, highway", "bilm-tf's golden files; by hand", "elmo.characters",
@@ -53,6 +62,10 @@ SEQUENCE = Chapter(
             86, "Contextual embeddings", "a table of words", "elmo.senses",
             most("same word in a table, cosine off 1", 1e-6), most("same word in context, cosine", 0.995),
             least("senses: cosine within less across", 0.05), least("words of five whose senses part", 5),
+        ),
+        check(
+            87, "Attention (alignment)", "by hand; strings never trained on", "alignment.alignment",
+            most("context off by"), least("copied", 0.98), least("on the right place", 0.95), trained=True,
         ),
         check(
             88, "Self-attention", "scaled_dot_product_attention", "attention.scaled_dot_product",
@@ -76,13 +89,56 @@ SEQUENCE = Chapter(
             most("error"), most("past moved by the future", 0), most("notes' order off by"),
         ),
         check(
+            93, "Transformer", "nn.Transformer; strings never trained on", "sorting.digit_strings",
+            most("error"), least("strings sorted", 0.98), least("strings reversed", 0.98), trained=True,
+        ),
+        check(
+            94, "Next-token language model", "GPT2LMHeadModel; the unigram", "language.causal",
+            most("off GPT-2"), least("unigram's perplexity / the model's", 3), trained=True,
+        ),
+        check(
             95, "BERT encoder", "BertModel; the packaged MiniLM", "bert.encoder",
             most("error"), Target("parameters of base", 109_482_240, 109_482_240),
-            most("MiniLM: cosine off 1", 1e-5),
+            most("MiniLM: cosine off 1", 1e-5), most("MiniLM: error at tokens", 1e-4),
+        ),
+        check(
+            96, "Masked language modelling", "transformers' collator and loss; the unigram", "masking.masked",
+            most("rates off by, points", 0.3), most("rates off the collator's, points", 0.3),
+            none("special tokens picked, labels elsewhere"), most("off BertForPreTraining"),
+            least("nats below the unigram", 0.3), least("accuracy / the top piece's", 2), trained=True,
+        ),
+        check(
+            97, "Next sentence prediction", "BertForPreTraining; chance", "next_sentence.next_sentence",
+            most("random ones off half, points", 1), none("random ones of the same document"),
+            none("others that do not follow"), most("off BertForPreTraining"),
+            Target("parameters of base", 110_106_428, 110_106_428), least("of 256 pairs told", 0.95),
+            trained=True,
         ),
         check(
             98, "[CLS]", "BertPooler; chance", "bert.pooled",
             most("error"), least("held-out accuracy of a fine-tuned one", 0.95),
+        ),
+    ),
+    recipes=(
+        ChapterRecipe(
+            "sequence-tasks", "parity of bits, counting up, or strings written backwards, by LSTMs", (77,),
+            f"{HERE}.tasks.SequenceTasks",
+        ),
+        ChapterRecipe(
+            "character-bilm", "a small bidirectional language model of WikiText-2", (83,),
+            f"{HERE}.bilm.CharacterBilm",
+        ),
+        ChapterRecipe(
+            "copy-attention", "strings copied by additive attention, with a picture of it", (87,),
+            f"{HERE}.alignment.CopyAttention",
+        ),
+        ChapterRecipe(
+            "sort-transformer", "strings of digits sorted or reversed, with a picture of it", (93,),
+            f"{HERE}.sorting.SortTransformer",
+        ),
+        ChapterRecipe(
+            "tiny-causal-lm", "a small causal language model of WikiText-2, and what it writes", (94,),
+            f"{HERE}.language.TinyCausalLM",
         ),
     ),
 )  # fmt: skip

@@ -6,7 +6,7 @@ The heads are independent: one matrix product projects for all of them, one more
 
 from torch import Tensor, nn
 
-from ragkit.models.sequence.self_attention import attention
+from ragkit.models.sequence.self_attention import attention, attention_weights
 
 KeyValues = tuple[Tensor, Tensor]
 """Keys and values of all heads, each (batch, heads, tokens, width / heads): what a decoder caches."""
@@ -45,6 +45,10 @@ class MultiHeadAttention(nn.Module):
         dropout = self.dropout if self.training else 0.0
         heads = attention(self._split(self.query(query)), *keys_values, mask, dropout)
         return self.out(heads.transpose(1, 2).flatten(2))
+
+    def weights(self, query: Tensor, memory: Tensor) -> Tensor:
+        """(batch, heads, queries, keys): how much each query reads of each place, for pictures."""
+        return attention_weights(self._split(self.query(query)), self._split(self.key(memory)))
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)

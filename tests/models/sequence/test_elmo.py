@@ -1,14 +1,13 @@
-"""ELMo against the golden files of allenai/bilm-tf (in bilm_tf/, Apache-2.0), and its parts."""
+"""ELMo: what each part sees, its losses, folders."""
 
-import json
 from pathlib import Path
 
-import h5py
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ragkit.chapters.sequence.elmo import golden_elmo
 from ragkit.errors import RagkitError
 from ragkit.models.sequence.bilm import BilmConfig
 from ragkit.models.sequence.char_cnn import CharacterCnn
@@ -20,24 +19,13 @@ from ragkit.models.sequence.characters import (
 )
 from ragkit.models.sequence.elmo import UNKNOWN, Elmo
 from ragkit.models.sequence.highway import Highway
-from ragkit.models.sequence.layer_mix import LayerMix
 
-GOLDEN = Path(__file__).parent / "bilm_tf"
 WORDS = [BEGIN_SENTENCE, END_SENTENCE, UNKNOWN, "the", "river", "bank", "money"]
 
 
 @pytest.fixture(scope="module")
 def golden() -> Elmo:
-    tensors: dict[str, torch.Tensor] = {}
-    with h5py.File(GOLDEN / "lm_weights.hdf5") as file:
-        file.visititems(
-            lambda name, item: (
-                tensors.update({name: torch.from_numpy(item[...])})
-                if isinstance(item, h5py.Dataset)
-                else None
-            )
-        )
-    return Elmo.from_bilm_tf(json.loads((GOLDEN / "options.json").read_text()), tensors)
+    return golden_elmo()[0]
 
 
 def small(vocabulary: bool = False, **options: object) -> Elmo:
@@ -54,26 +42,6 @@ def small(vocabulary: bool = False, **options: object) -> Elmo:
         | options
     )
     return Elmo(config, words)
-
-
-@pytest.mark.row(83)
-@pytest.mark.row(84)
-def test_thirty_sentences_equal_the_golden_files_with_the_state_carried(golden: Elmo) -> None:
-    streams = json.loads((GOLDEN / "lm_embeddings_sentences.json").read_text())
-    expected = []
-    for stream in range(3):
-        with h5py.File(GOLDEN / f"lm_embeddings_{stream}.hdf5") as file:
-            expected.append([torch.from_numpy(file[str(at)][...]) for at in range(10)])
-    state, worst = None, 0.0
-    with torch.no_grad():
-        for at in range(10):
-            layers, state = golden.layers([stream[at].split() for stream in streams], state)
-            for stream, hidden in enumerate(layers):
-                # The files hold the top layer, forward and backward apart; all below leads up to it.
-                top = torch.stack(hidden[-1].chunk(2, dim=-1))
-                assert top.shape == expected[stream][at].shape
-                worst = max(worst, (top - expected[stream][at]).abs().max().item())
-    assert worst < 1e-5
 
 
 @pytest.mark.row(83)
@@ -179,40 +147,6 @@ def test_highway_between_its_two_ends() -> None:
     with torch.no_grad():
         layer.gate.bias.fill_(-1e3)
         assert torch.equal(layer(x), x)
-
-
-@pytest.mark.row(85)
-def test_mix_by_hand_and_as_bilm_tf_writes_it() -> None:
-    mix = LayerMix(3).double()
-    with torch.no_grad():
-        mix.scores.copy_(torch.tensor([0.3, -1.0, 2.0]))
-        mix.scale.fill_(1.7)
-    hidden = torch.randn(3, 4, 5, dtype=torch.float64)
-    weights = torch.softmax(mix.scores + 1 / 3, 0)
-    by_hand = 1.7 * (weights[0] * hidden[0] + weights[1] * hidden[1] + weights[2] * hidden[2])
-    assert (mix(hidden) - by_hand).abs().max() < 1e-12
-    assert abs(mix.weights.sum().item() - 1) < 1e-12
-
-
-@pytest.mark.row(85)
-def test_a_frozen_network_leaves_its_gradient_to_the_mix() -> None:
-    model = small()
-    model.bilm.requires_grad_(False)
-    model([["river", "bank"]])[0].square().sum().backward()
-    assert model.mix.scores.grad is not None and model.mix.scores.grad.abs().max() > 0
-    assert model.mix.scale.grad is not None
-    assert all(parameter.grad is None for parameter in model.bilm.parameters())
-
-
-@pytest.mark.row(86)
-def test_one_word_in_two_sentences_has_two_vectors(golden: Elmo) -> None:
-    first = "he sat on the bank of the river".split()
-    second = "she put money in the bank yesterday".split()
-    with torch.no_grad():
-        (a, b), _ = golden.layers([first, second])
-    cosine = torch.cosine_similarity(a[:, first.index("bank")], b[:, second.index("bank")], dim=-1)
-    assert abs(cosine[0] - 1) < 1e-6  # the word encoder is a table in all but name
-    assert (cosine[1:] < 0.995).all()
 
 
 @pytest.mark.row(86)

@@ -1,10 +1,9 @@
-"""Rows 77, 78, 87: lengths and padding of the recurrent models. What they learn: test_sequence_tasks.py."""
+"""Rows 77 and 87: lengths and padding of the recurrent models."""
 
 import pytest
 import torch
 
 from ragkit.models.sequence.additive_attention import AttentiveEncoderDecoder
-from ragkit.models.sequence.encoder_decoder import EncoderDecoder
 from ragkit.models.sequence.many_to_one import ManyToOne
 from ragkit.models.sequence.one_to_many import OneToMany
 
@@ -34,34 +33,6 @@ def test_one_to_many_by_steps_and_at_once() -> None:
         logits, state = model.decoder.step(INPUTS[:, at], state)
         assert (logits - whole[:, at]).abs().max() < 1e-12
     assert (model(torch.tensor([1, 2]), INPUTS) - whole)[0].abs().max() > 1e-6
-
-
-@pytest.mark.row(78)
-@pytest.mark.parametrize("kind", [EncoderDecoder, AttentiveEncoderDecoder])
-def test_padding_never_changes_logits(kind: type) -> None:
-    model = kind(9, 9, 4, 6).double()
-
-    def logits(source: torch.Tensor, lengths: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
-        result = model(source, lengths, inputs)
-        return result[0] if isinstance(result, tuple) else result
-
-    whole = logits(SOURCE, LENGTHS, INPUTS)
-    assert (logits(SOURCE[1:, :3], LENGTHS[1:], INPUTS[1:]) - whole[1:]).abs().max() < 1e-12
-    garbage = SOURCE.clone()
-    garbage[1, 3:] = torch.tensor([8, 7, 8])
-    assert (logits(garbage, LENGTHS, INPUTS) - whole).abs().max() < 1e-12
-
-
-@pytest.mark.row(78)
-def test_all_that_the_decoder_knows_is_the_last_state() -> None:
-    """The manual loop: read the source token by token, then decode from (h, c) alone."""
-    model = EncoderDecoder(9, 9, 4, 6).double()
-    layer, state = model.encoder.layers[0], None
-    for at in range(6):
-        _, state = layer(model.tokens(SOURCE[:1, at : at + 1]), state)
-    assert state is not None
-    expected = model.decoder(INPUTS[:1], state)
-    assert (model(SOURCE[:1], LENGTHS[:1], INPUTS[:1]) - expected).abs().max() < 1e-12
 
 
 @pytest.mark.row(87)

@@ -2,13 +2,10 @@
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragkit.errors import RagkitError
-from ragkit.models.sequence.bert import BertConfig
-from ragkit.models.sequence.bert_pretraining import IGNORED, BertForPretraining
 from ragkit.models.sequence.sentence_pairs import ELSEWHERE, FOLLOWS, sentence_pairs
 
 documents_strategy = st.lists(
@@ -56,33 +53,3 @@ def test_a_corpus_without_pairs_is_refused() -> None:
     for documents in ([], [[[1, 2]]], [[[1], [2]]], [[[1]], [[2]]]):
         with pytest.raises(RagkitError, match="two documents"):
             sentence_pairs(documents, 20, np.random.default_rng(0))
-
-
-@pytest.mark.row(97)
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_overfits_256_pairs(seed: int) -> None:
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    documents = [[rng.integers(5, 200, 6).tolist() for _ in range(20)] for _ in range(70)]
-    pairs = sentence_pairs(documents, 24, rng)[:256]
-    assert len(pairs) == 256
-    tokens, segments = torch.zeros(256, 27, dtype=torch.long), torch.zeros(256, 27, dtype=torch.long)
-    for row, pair in enumerate(pairs):
-        ids = [1, *pair.a, 2, *pair.b, 2]
-        tokens[row, : len(ids)] = torch.tensor(ids)
-        segments[row, len(pair.a) + 2 : len(ids)] = 1
-    truth = torch.tensor([pair.label for pair in pairs])
-    model = BertForPretraining(BertConfig(200, 64, 2, 4, 128, 32, dropout=0.0))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    nothing = torch.full_like(tokens, IGNORED)
-    for _ in range(80):
-        for rows in torch.randperm(256).split(64):
-            losses = model(tokens[rows], nothing[rows], tokens[rows] > 0, segments[rows], truth[rows])
-            optimizer.zero_grad()
-            losses.total.backward()
-            optimizer.step()
-    with torch.no_grad():
-        logits = model.eval().logits(tokens, tokens > 0, segments)[1]
-    assert logits is not None
-    assert (logits.argmax(1) == truth).float().mean() >= 0.95
