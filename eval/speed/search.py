@@ -38,7 +38,7 @@ from eval.speed.measuring import (
     write_results,
 )
 from ragkit.encoders.encoder import Vectors
-from ragkit.index.writing import VECTORS
+from ragkit.index.vector_files import VECTORS
 from ragkit.retrieval.index import Index
 
 BATCH, SINGLES, NOISE = 100, 20, 0.3

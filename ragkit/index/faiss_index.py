@@ -17,6 +17,8 @@ import numpy.typing as npt
 from ragkit.errors import RagkitError
 from ragkit.index.exact import best_products, padding
 from ragkit.index.id_map import REMOVED, IdMap
+from ragkit.index.inverted_lists import OutgrownLists, put_back
+from ragkit.index.selecting import selecting, selector
 from ragkit.index.vector_index import Ids, Scores
 
 Vectors = npt.NDArray[np.float32]
@@ -53,6 +55,14 @@ def training_rows(factory: str) -> int:
 class FaissIndex:
     """Maximum inner product search with FAISS (Douze et al., "The Faiss library", 2024)."""
 
+    _index: Any
+    """FAISS's `IndexIDMap`."""
+    _engine: Any
+    """What is in it."""
+    _mapped_from: Path | None
+    _outgrown: OutgrownLists
+    _known: IdMap | None
+
     def __init__(self, dimension: int, factory: str, search: Mapping[str, int] | None = None):
         """`search`: FAISS parameters by name (`nprobe`, `efSearch`, `k_factor_rf`), kept in the saved file.
 
@@ -63,8 +73,7 @@ class FaissIndex:
             engine = faiss.index_factory(
                 dimension, re.sub(r"^IDMap2?,|,IDMap2?$", "", factory), faiss.METRIC_INNER_PRODUCT
             )
-            for name, value in (search or {}).items():
-                faiss.ParameterSpace().set_index_parameter(engine, name, value)
+            _set_search(engine, search or {})
         except RuntimeError as error:
             settings = f" with {dict(search)}" if search else ""
             raise RagkitError(
@@ -72,7 +81,6 @@ class FaissIndex:
                 f"dimensions: try auto, flat, hnsw, or a factory string such as "
                 "IVF256,PQ48"
             ) from error
-        self._known: IdMap | None = None
         self._own(faiss.IndexIDMap(engine), loaded_from=None)
         _tune_training(self._engine)
 
@@ -100,16 +108,25 @@ class FaissIndex:
                     f"({_reason(error)}): use auto or flat"
                 ) from error
 
+    def spill_into(self, folder: Path) -> None:
+        """From now on inverted lists that outgrow memory wait in files of `folder` until `save`; till then
+        there is no searching."""
+        self._outgrown.folder = folder
+
     def add(self, vectors: Vectors, ids: Ids) -> None:
         """(n, d), (n,). Ids must be new. Raises RagkitError where the engine takes no more vectors."""
         if not len(vectors):
             return
-        self._unmap()
+        if self._outgrown.take(self._engine):
+            self._mapped_from = None
+        else:
+            self._unmap()
         try:
             self._index.add_with_ids(np.ascontiguousarray(vectors), ids)
         except RuntimeError as error:
             raise RagkitError(f"FAISS cannot add to an index {self.factory!r}: {_reason(error)}") from error
         self._known = None
+        self._outgrown.take(self._engine)
 
     def remove(self, ids: Ids) -> int:
         """Removes what is there of `ids` and returns how many that were."""
@@ -133,6 +150,8 @@ class FaissIndex:
         With `allowed`, only those ids are considered, and min(k, len(allowed)) of them come back, whatever
         the engine. Raises RagkitError where the vectors have another dimension than the index.
         """
+        if self._outgrown:
+            raise RagkitError("the index is being written: save it before it is searched")
         if vectors.shape[1] != self._index.d:
             raise RagkitError(f"vectors of {vectors.shape[1]} dimensions, but the index has {self._index.d}")
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
@@ -156,10 +175,16 @@ class FaissIndex:
         scores[:, :wanted], ids[:, :wanted] = found[0], known[found[1]]
         return scores, ids
 
+    def set_search(self, search: Mapping[str, int]) -> None:
+        """Other search parameters for the engine as it stands; those not named stay."""
+        _set_search(self._engine, search)
+
     def save(self, path: Path) -> None:
-        """Raises OSError where the file cannot be written."""
+        """Inverted lists that outgrew memory go to a file beside it. Raises OSError where it cannot be
+        written."""
         try:
-            faiss.write_index(self._index, str(path))
+            with self._outgrown.saved(self._engine, path):
+                faiss.write_index(self._index, str(path))
         except RuntimeError as error:
             raise OSError(f"{path}: {_reason(error)}") from error
 
@@ -182,6 +207,7 @@ class FaissIndex:
     def _own(self, index: Any, loaded_from: Path | None) -> None:
         self._index = index
         self._mapped_from = loaded_from
+        self._outgrown = OutgrownLists()
         self._engine = faiss.downcast_index(index.index)
         self._known = None
 
@@ -205,7 +231,9 @@ class FaissIndex:
         if positions is None:
             return self._engine.search(vectors, k)
         try:
-            return self._engine.search(vectors, k, params=_selecting(self._engine, self._selector(positions)))
+            return self._engine.search(
+                vectors, k, params=selecting(self._engine, selector(positions, len(self._map.ids)))
+            )
         except RuntimeError:
             return padding(len(vectors), k)
 
@@ -213,7 +241,7 @@ class FaissIndex:
         """By scoring every one of `positions`."""
         ivf = faiss.try_extract_index_ivf(self._engine)
         if ivf is not None and not isinstance(self._engine, faiss.IndexRefine):
-            parameters = _selecting(self._engine, self._selector(positions), nprobe=ivf.nlist)
+            parameters = selecting(self._engine, selector(positions, len(self._map.ids)), nprobe=ivf.nlist)
             return self._engine.search(vectors, k, params=parameters)
         chunks = (positions[at : at + BLOCK] for at in range(0, len(positions), BLOCK))
         return best_products(vectors, ((chunk, self._engine.reconstruct_batch(chunk)) for chunk in chunks), k)
@@ -225,29 +253,10 @@ class FaissIndex:
         for at in range(0, count, BLOCK):
             yield np.arange(at, min(at + BLOCK, count)), stored[at : at + BLOCK]
 
-    def _selector(self, positions: Ids) -> Any:
-        allowed = np.zeros(len(self._map.ids), dtype=np.bool_)
-        allowed[positions] = True
-        return faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
 
-
-def _selecting(engine: Any, selector: Any, nprobe: int | None = None) -> Any:
-    """Search parameters that keep the engine's own settings and add the selector, through all its layers."""
-    engine = faiss.downcast_index(engine)
-    if isinstance(engine, faiss.IndexPreTransform):
-        return faiss.SearchParametersPreTransform(index_params=_selecting(engine.index, selector, nprobe))
-    if isinstance(engine, faiss.IndexRefine):
-        return faiss.IndexRefineSearchParameters(
-            k_factor=engine.k_factor, base_index_params=_selecting(engine.base_index, selector, nprobe)
-        )
-    if isinstance(engine, faiss.IndexIVF):
-        kind = (
-            faiss.IVFPQSearchParameters if isinstance(engine, faiss.IndexIVFPQ) else faiss.SearchParametersIVF
-        )
-        return kind(sel=selector, nprobe=nprobe or engine.nprobe)
-    if isinstance(engine, faiss.IndexHNSW):
-        return faiss.SearchParametersHNSW(sel=selector, efSearch=engine.hnsw.efSearch)
-    return faiss.SearchParameters(sel=selector)
+def _set_search(engine: Any, search: Mapping[str, int]) -> None:
+    for name, value in search.items():
+        faiss.ParameterSpace().set_index_parameter(engine, name, value)
 
 
 def _tune_training(engine: Any) -> None:
@@ -267,10 +276,11 @@ def _tune_training(engine: Any) -> None:
 def _read(path: Path, flags: int) -> Any:
     try:
         index = faiss.read_index(str(path), flags)
+        if not isinstance(index, faiss.IndexIDMap):
+            raise RuntimeError("no id map in it")
+        put_back(index.index, path, in_memory=not flags)
     except RuntimeError as error:
         raise RagkitError(f"{path} is damaged ({_reason(error)}): build the index again") from error
-    if not isinstance(index, faiss.IndexIDMap):
-        raise RagkitError(f"{path} is damaged (no id map in it): build the index again")
     return index
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from ragkit.index.generations import Generation
-from ragkit.index.manifest import Counts
-from ragkit.index.writing import CACHE, VECTORS
+from ragkit.index.manifest import Counts, Promise
+from ragkit.index.vector_files import VECTOR_FILES
+from ragkit.index.writing import CACHE
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,14 @@ class IndexInfo:
     lexical: bool
     fusion: dict[str, Any] | None
     """The hybrid's numbers where they were tuned to this index."""
+    promise: Promise | None
+    """Where the engine was planned."""
     counts: Counts
     size: int
     """Of the generation: texts, vectors and lexical index; the cache is apart."""
     vector_size: int
     bytes_a_vector: float
-    """Of the vector engine's file, a live passage."""
+    """Of the vector engine's files, a live passage."""
     cache_size: int
     seconds: dict[str, float]
     """What writing this generation took, by stage."""
@@ -42,7 +45,7 @@ def describe(generation: Generation) -> IndexInfo:
     """Reads the manifest and the sizes of the cache's files."""
     manifest = generation.manifest
     cache = generation.index / CACHE
-    vector_size = manifest.files[VECTORS].size
+    vector_size = sum(manifest.files[name].size for name in VECTOR_FILES if name in manifest.files)
     return IndexInfo(
         path=generation.index,
         generation=int(generation.folder.name),
@@ -57,6 +60,7 @@ def describe(generation: Generation) -> IndexInfo:
         search=manifest.search,
         lexical=manifest.lexical,
         fusion=manifest.fusion,
+        promise=manifest.promise,
         counts=manifest.counts,
         size=sum(record.size for record in manifest.files.values()),
         vector_size=vector_size,

@@ -8,7 +8,7 @@ from typing import Any, Self
 from ragkit.encoders.passport import Passport
 from ragkit.errors import RagkitError
 
-FORMAT = 2
+FORMAT = 3
 """Version of the layout on disk. A reader refuses a higher one: it was made by a newer ragkit."""
 
 
@@ -30,6 +30,20 @@ class Counts:
     deleted_passages: int = 0
     skipped: int = 0
     """Sources that the last build, add or update could not read."""
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What a plan (`planning/`) promised of the engine that it chose: recall of the ten nearest vectors."""
+
+    recall: float
+    """As asked for."""
+    expected: float
+    """As measured on, or extrapolated from, a sample of the vectors."""
+    passages: int
+    """How many there were, or were planned for: of more it says nothing."""
+    questions: str
+    """What was asked: "sentences" of the passages, the passages' own "vectors", or a data set's name."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +70,8 @@ class Manifest:
     files: dict[str, FileRecord] = field(default_factory=dict)
     fusion: dict[str, Any] | None = None
     """The hybrid's numbers where they were tuned to this index (since format 2), else the default's hold."""
+    promise: Promise | None = None
+    """Where factory and search parameters were planned (since format 3): they stay as they are."""
     format: int = FORMAT
 
     def to_json(self) -> str:
@@ -81,6 +97,7 @@ class Manifest:
             values["passport"] = Passport.from_json(values["passport"])
             values["counts"] = Counts(**values["counts"])
             values["files"] = {name: FileRecord(**record) for name, record in values["files"].items()}
+            values["promise"] = Promise(**promise) if (promise := values.get("promise")) else None
             return cls(**values)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RagkitError(

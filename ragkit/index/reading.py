@@ -8,8 +8,8 @@ from ragkit.index.filters import matching_rows
 from ragkit.index.generations import Generation
 from ragkit.index.lexical import FOLDER, LexicalIndex
 from ragkit.index.passages import DELETED, DOCUMENTS, PASSAGES, PassageStore
+from ragkit.index.vector_files import vector_file
 from ragkit.index.vector_index import Ids
-from ragkit.index.writing import VECTORS
 
 if TYPE_CHECKING:
     from ragkit.index.vector_index import VectorIndex
@@ -33,7 +33,7 @@ class GenerationReader:
     def vectors(self) -> "VectorIndex":
         from ragkit.index.faiss_index import FaissIndex
 
-        return FaissIndex.load(self.generation.file(VECTORS))
+        return FaissIndex.load(vector_file(self.generation))
 
     @cached_property
     def lexical(self) -> LexicalIndex:

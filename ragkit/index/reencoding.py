@@ -10,8 +10,9 @@ from ragkit.index.generations import Generations
 from ragkit.index.lock import writer_lock
 from ragkit.index.passages import PassageWriter
 from ragkit.index.reading import GenerationReader
+from ragkit.index.settings import settings_of
 from ragkit.index.vector_cache import clean_cache
-from ragkit.index.writing import CACHE, GenerationWriter, settings_of
+from ragkit.index.writing import CACHE, GenerationWriter
 
 
 def reencode(
@@ -19,7 +20,8 @@ def reencode(
 ) -> None:
     """Builds in `out` an index of the passages of `index`, cut as they are there, with `encoder`.
 
-    The engine is chosen as `index`'s was; the hybrid is the default again. An index that is in `out` already
+    The engine is chosen as `index`'s was, for an index that was planned from the same factory string; the
+    hybrid is the default again, and nothing is promised of the new vectors. An index that is in `out` already
     is replaced when the new one is complete, and vectors in its cache of other encoders are dropped.
 
     Raises RagkitError where there is no index or no encoder, `out` is something else than an index, another
@@ -31,7 +33,7 @@ def reencode(
     base = Generations(Path(index)).current()
     store = GenerationReader(base).store
     passport = loaded.passport()
-    settings = replace(settings_of(base.manifest), passport=passport, fusion=None)
+    settings = replace(settings_of(base.manifest), passport=passport, fusion=None, promise=None, search=None)
 
     def copy(writer: PassageWriter) -> bool:
         writer.copy_live(store)

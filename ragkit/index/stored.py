@@ -20,9 +20,10 @@ from ragkit.index.manifest import Manifest
 from ragkit.index.passages import PassageStore, PassageWriter
 from ragkit.index.reading import GenerationReader
 from ragkit.index.recipe import AUTO, check_factory
+from ragkit.index.settings import Settings, settings_of
 from ragkit.index.vector_cache import clean_cache, known_fingerprints
 from ragkit.index.vector_index import Ids, Scores
-from ragkit.index.writing import CACHE, GenerationWriter, Settings, settings_of
+from ragkit.index.writing import CACHE, GenerationWriter
 
 if TYPE_CHECKING:
     from ragkit.corpus.splitting import Splitting

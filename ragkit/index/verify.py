@@ -10,7 +10,7 @@ from ragkit.index.faiss_index import FaissIndex
 from ragkit.index.generations import Generation
 from ragkit.index.passages import PassageStore, passage_key
 from ragkit.index.reading import GenerationReader
-from ragkit.index.writing import VECTORS
+from ragkit.index.vector_files import VECTORS, vector_file
 
 NAMED = 5
 """Problems of one kind that are named; the others are counted."""
@@ -62,7 +62,7 @@ def _count_problems(generation: Generation, store: PassageStore) -> Iterator[str
 
 
 def _vector_problems(generation: Generation, store: PassageStore) -> Iterator[str]:
-    ids = np.sort(FaissIndex.load(generation.file(VECTORS)).ids)
+    ids = np.sort(FaissIndex.load(vector_file(generation)).ids)
     if missing := len(np.setdiff1d(store.live_rows, ids)):
         yield f"{missing} passages have no vector in {VECTORS}"
     if extra := len(np.setdiff1d(ids, store.live_rows)):

@@ -9,55 +9,32 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
 from ragkit.encoders.encoder import Encoder
-from ragkit.encoders.passport import Passport
 from ragkit.errors import RagkitError
 from ragkit.index.events import Event, OnEvent, Stage, WriteReport
 from ragkit.index.generations import Generation, Generations
 from ragkit.index.manifest import Counts, Manifest
 from ragkit.index.passages import DELETED, DOCUMENTS, PASSAGES, PassageStore, PassageWriter
-from ragkit.index.recipe import Choice, choose
+from ragkit.index.recipe import Choice
+from ragkit.index.settings import Settings
 from ragkit.index.vector_cache import VectorCache
+from ragkit.index.vector_files import VECTORS, vector_file
 from ragkit.index.vector_index import Ids
 
-if TYPE_CHECKING:
-    from ragkit.corpus.splitting import Splitting
-
-VECTORS = "vectors.faiss"
 CACHE = "cache"
 WINDOW = 4096
 """Passages that are sorted by length together, so that a batch of the encoder pads little."""
 ENCODED_AT_ONCE = 256
 """Passages that go to the encoder in one call, then to the disk: what a crash can cost at most."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What stays the same from one generation of an index to the next."""
-
-    passport: Passport
-    splitting: "Splitting | None"
-    index: str
-    lexical: bool
-    fusion: dict[str, Any] | None = None
-
-
-def settings_of(manifest: Manifest) -> Settings:
-    """Those that a generation was written with."""
-    from ragkit.corpus.splitting import Splitting
-
-    splitting = None if manifest.splitting is None else Splitting(**manifest.splitting)
-    return Settings(manifest.passport, splitting, manifest.index, manifest.lexical, manifest.fusion)
 
 
 class GenerationWriter:
@@ -137,7 +114,7 @@ class GenerationWriter:
         """Before hours of encoding, not after."""
         from ragkit.index.faiss_index import needed_rows
 
-        factory = choose(self._settings.index, passages, self._settings.passport.dimension).factory
+        factory = self._settings.choice(passages).factory
         if passages < (needed := needed_rows(factory)):
             raise RagkitError(
                 f"a FAISS index {factory!r} needs {needed} passages or more to train on, "
@@ -192,15 +169,16 @@ class GenerationWriter:
 
         dimension = self._settings.passport.dimension
         if base is None:
-            choice = choose(self._settings.index, len(rows), dimension)
+            choice = self._settings.choice(len(rows))
             engine = FaissIndex(dimension, choice.factory, choice.search)
             if cache is not None and not engine.is_trained:
                 engine.train(cache.vectors(positions[_sample(len(rows), training_rows(choice.factory))]))
         else:
             choice = Choice(base.manifest.factory, base.manifest.search)
-            engine = FaissIndex.load(base.file(VECTORS))
+            engine = FaissIndex.load(vector_file(base))
             old = engine.ids
             engine.remove(old[~store.live[old]])
+        engine.spill_into(folder)
         if cache is not None:
             step = added_at_once(choice.factory, dimension) or len(rows)
             for at in range(0, len(rows), step):
@@ -244,6 +222,7 @@ class GenerationWriter:
             seconds={stage: round(s, 4) for stage, s in self._report.seconds.items()},
             files=files,
             fusion=settings.fusion,
+            promise=settings.promise,
         )
         self._generations.publish(folder, manifest)
         self._tell("writing", 1, 1, "generation")

@@ -31,6 +31,9 @@ FAMILIES = {
     "PCA16,Flat": ({}, 0.5),
     "PCA16,IVF16,Flat": ({"nprobe": 16}, 0.5),
     "IVF16,PQ16x4,RFlat": ({"nprobe": 16, "k_factor_rf": 8}, 0.9),
+    "IVF16,PQ16x4fs,Refine(SQ8)": ({"nprobe": 16, "k_factor_rf": 8}, 0.9),
+    "HNSW16_SQ8": ({"efSearch": 64}, 0.9),
+    "IVF16,SQ6": ({"nprobe": 16}, 0.9),
 }
 # These take all their vectors at once.
 STATIC = {"NSG8"}
