@@ -1,4 +1,5 @@
-"""Measures the index recipes: `python eval/index_recipes.py DATA`, the folder of the evaluation sets.
+"""Measures the index recipes: `python eval/index_recipes.py DATA [RECIPE...]`, the folder of the evaluation
+sets, and the names of recipes if not all.
 
 Prints for each recipe a `[[measured]]` table for its TOML file: recall of the 10 best of exact search,
 milliseconds of processor time a question (one thread, questions one by one) and bytes a vector. The vectors
@@ -62,6 +63,8 @@ def main() -> None:
     ids = np.arange(len(passages))
     exact = None
     for recipe in recipes():
+        if sys.argv[2:] and recipe.name not in {"flat", *sys.argv[2:]}:  # the first one, exact, always
+            continue
         choice = choose(recipe.name, len(passages), passages.shape[1])
         index = FaissIndex(passages.shape[1], choice.factory, choice.search)
         start = time.process_time()

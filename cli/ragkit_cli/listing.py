@@ -60,7 +60,7 @@ def _engines() -> tuple[list[str], list[list[str]]]:
         [
             recipe.name,
             recipe.factory,
-            f"{recipe.up_to:,}" if recipe.up_to else "any",
+            "" if recipe.up_to is None else f"{recipe.up_to:,}" if recipe.up_to else "any",
             " ".join(f"{name}={value}" for name, value in recipe.search.items()),
         ]
         for recipe in recipes()

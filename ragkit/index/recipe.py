@@ -20,9 +20,9 @@ class Recipe:
 
     name: str
     factory: str
-    """A FAISS factory string; {lists} and {subquantizers} are filled in for the corpus at hand."""
-    up_to: int
-    """The largest number of passages that "auto" takes it for; 0: no limit."""
+    """A FAISS factory string; {lists}, {subquantizers} and {pairs} are filled in for the corpus at hand."""
+    up_to: int | None = None
+    """The largest number of passages that "auto" takes it for; 0: no limit; None: "auto" never does."""
     search: Mapping[str, int] = field(default_factory=dict)
     """FAISS search parameters; where empty, `default_search` gives them."""
     measured: list[dict[str, Any]] = field(default_factory=list)
@@ -38,25 +38,29 @@ class Choice:
 
 
 def recipes() -> list[Recipe]:
-    """All recipes, in the order in which "auto" tries them."""
+    """All recipes: those that "auto" tries, in that order, then the others."""
     found = [
         Recipe(name=file.name.removesuffix(".toml"), **tomllib.loads(file.read_text("utf-8")))
         for file in files("ragkit.index").joinpath("recipes").iterdir()
         if file.name.endswith(".toml")
     ]
-    return sorted(found, key=lambda recipe: recipe.up_to or float("inf"))
+    return sorted(found, key=lambda recipe: (recipe.up_to is None, recipe.up_to or float("inf"), recipe.name))
 
 
 def choose(index: str, passages: int, dimension: int) -> Choice:
     """What "auto", a recipe's name, or a FAISS factory string comes to for a corpus of so many passages."""
     by_name = {recipe.name: recipe for recipe in recipes()}
     if index == AUTO:
-        recipe = next(r for r in by_name.values() if passages <= r.up_to or not r.up_to)
+        automatic = (r for r in by_name.values() if r.up_to is not None)
+        recipe = next(r for r in automatic if passages <= (r.up_to or passages))
     elif index in by_name:
         recipe = by_name[index]
     else:
         return Choice(index, default_search(index))
-    factory = recipe.factory.format(lists=_lists(passages), subquantizers=_subquantizers(dimension))
+    factory = recipe.factory.format(
+        lists=_lists(passages), subquantizers=_subquantizers(dimension, (4, 2, 1)),
+        pairs=_subquantizers(dimension, (2, 1)),
+    )  # fmt: skip
     return Choice(factory, dict(recipe.search) or default_search(factory))
 
 
@@ -86,6 +90,7 @@ def _lists(passages: int) -> int:
     return 1 << max(0, int(min(4 * passages**0.5, passages / 32)).bit_length() - 1)
 
 
-def _subquantizers(dimension: int) -> int:
-    """Product quantiser codes a vector: a byte for 4 dimensions, or for 2 or 1 where they do not divide."""
-    return next(dimension // part for part in (4, 2, 1) if dimension % part == 0)
+def _subquantizers(dimension: int, parts: tuple[int, ...]) -> int:
+    """Product quantiser codes a vector: one for as many dimensions as the first of `parts` that divides
+    them."""
+    return next(dimension // part for part in parts if dimension % part == 0)
