@@ -76,10 +76,10 @@ def _gguf(path: Path) -> "Generator":
 def _model(auto: Any, folder: Path) -> Any:
     import torch
 
-    from ragkit.models.compress.int8_storage import is_quantised, load_quantised
+    from ragkit.models.compress.stored_model import load_stored, stored_kind
 
-    if is_quantised(folder):
-        model = load_quantised(auto, folder)
+    if stored_kind(folder):
+        model = load_stored(auto, folder)
     else:
         model = auto.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
     return model.to(_device())

@@ -109,12 +109,12 @@ def load_reranker(spec: str | Path = PACKAGED, depth: int = DEPTH) -> Reranker:
         import torch
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-        from ragkit.models.compress.int8_storage import is_quantised, load_quantised
+        from ragkit.models.compress.stored_model import load_stored, stored_kind
 
         auto = AutoModelForSequenceClassification
         model: Any
-        if is_quantised(folder):
-            model = load_quantised(auto, folder)
+        if stored_kind(folder):
+            model = load_stored(auto, folder)
         else:
             model = auto.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
         model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()

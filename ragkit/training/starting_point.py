@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ragkit.errors import RagkitError
-from ragkit.models.compress.int8_storage import is_quantised, load_quantised
+from ragkit.models.compress.stored_model import load_stored, stored_kind
 
 
 def starting_point(auto: Any, folder: str | Path) -> tuple[Any, Any]:
@@ -21,8 +21,8 @@ def starting_point(auto: Any, folder: str | Path) -> tuple[Any, Any]:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        if is_quantised(Path(folder)):
-            model = load_quantised(auto, Path(folder))
+        if stored_kind(Path(folder)):
+            model = load_stored(auto, Path(folder))
         else:
             model = auto.from_pretrained(folder, dtype=torch.float32)
     except (OSError, ValueError) as error:

@@ -13,7 +13,7 @@ from ragkit.generation.causal import CausalGenerator
 from ragkit.generation.loading import load_generator, load_reader
 from ragkit.generation.rag_sequence import RagSequence
 from ragkit.generation.seq2seq import Seq2SeqGenerator
-from ragkit.models.compress.int8_storage import save_quantised
+from ragkit.models.compress.stored_model import save_stored
 
 
 @pytest.mark.parametrize("kind", ["t5", "bart", "encoder-decoder", "pointer", "gpt2"])
@@ -38,7 +38,7 @@ def test_a_saved_model_answers_as_the_one_in_memory(tiny, hits, tmp_path, kind):
 
 def test_the_packaged_generator_is_stored_in_eight_bits(tiny, hits, tmp_path, monkeypatch):
     generator = tiny("pointer")
-    save_quantised(generator.model, tmp_path / "generator")
+    save_stored(generator.model, tmp_path / "generator")
     generator.tokenizer.save_pretrained(tmp_path / "generator")
     monkeypatch.setattr(loading, "WEIGHTS", tmp_path)
     rag = RagSequence(None, max_answer_tokens=5)

@@ -20,7 +20,7 @@ from transformers import (
 from ragkit.corpus.document import Document, Passage
 from ragkit.errors import RagkitError
 from ragkit.generation.marginal import log_priors
-from ragkit.models.compress.int8_storage import load_quantised, save_quantised
+from ragkit.models.compress.stored_model import load_stored, save_stored
 from ragkit.retrieval.index import Index, Mode
 from ragkit.retrieval.pair_scores import Pair, PairScorer
 from ragkit.retrieval.reranking import WEIGHTS, Reranker, Weights, load_reranker
@@ -185,13 +185,13 @@ def test_a_long_pair_is_cut_and_a_model_of_several_outputs_refused(tiny: Any, to
 def test_a_folder_reranks_end_to_end(
     tmp_path: Path, tiny: Any, tokenizer: Any, index: Index, stored: str
 ) -> None:
-    save_quantised(tiny, tmp_path) if stored == "int8" else tiny.save_pretrained(tmp_path)
+    save_stored(tiny, tmp_path) if stored == "int8" else tiny.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     (tmp_path / "ranking.json").write_text(json.dumps({"weights": {"hybrid": [0.25, 4.0]}}))
     plain = index.search(QUESTION, 10)
     index.reranker = load_reranker(tmp_path, depth=10)
     assert index.reranker.weights == {"hybrid": Weights(0.25, 4.0)}
-    model = load_quantised(AutoModelForSequenceClassification, tmp_path) if stored == "int8" else tiny
+    model = load_stored(AutoModelForSequenceClassification, tmp_path) if stored == "int8" else tiny
     logits = PairScorer(model, tokenizer).logits([(QUESTION, hit.passage.text) for hit in plain])
     expected = {hit.passage.id: 0.25 * hit.score + 4 * r for hit, r in zip(plain, logits, strict=True)}
     found = index.search(QUESTION, 10)

@@ -16,7 +16,7 @@ from transformers import (
 
 from ragkit.errors import RagkitError
 from ragkit.generation.surface import surface_from_passage, tidy
-from ragkit.models.compress.int8_storage import load_quantised, save_quantised
+from ragkit.models.compress.stored_model import load_stored, save_stored
 from ragkit.training.answering.data import ReadingExample
 from ragkit.training.answering.generator import (
     GeneratorRecipe,
@@ -173,9 +173,9 @@ def test_lean_attention_equals_eager(tiny_encoder: Path, tokenizer: Any) -> None
 
 
 def test_shipped_int8_reader_is_a_starting_point(tmp_path: Path, tiny_encoder: Path, tokenizer: Any) -> None:
-    save_quantised(AutoModelForQuestionAnswering.from_pretrained(tiny_encoder), tmp_path)
+    save_stored(AutoModelForQuestionAnswering.from_pretrained(tiny_encoder), tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    stored = load_quantised(AutoModelForQuestionAnswering, tmp_path).bert.state_dict()
+    stored = load_stored(AutoModelForQuestionAnswering, tmp_path).bert.state_dict()
     reader, _ = build_reader(str(tmp_path), frozen_layers=1)
     generator, _ = build_generator(tmp_path, GeneratorSettings())
     for name, tensor in stored.items():

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer, BertConfig, BertForQuestionAnswering, BertModel
 
 from ragkit.errors import RagkitError
-from ragkit.models.compress.int8_storage import save_quantised
+from ragkit.models.compress.stored_model import save_stored
 from ragkit.retrieval.reranking import load_reranker
 from ragkit.training.answering.reader import packaged_encoder
 from ragkit.training.ranking.losses import LossName
@@ -137,7 +137,7 @@ def test_a_reader_lends_its_encoder_and_a_reranker_goes_on(
     tmp_path: Path, tokenizer: Any, stored: str
 ) -> None:
     reader = BertForQuestionAnswering(BertConfig(**CONFIG, architectures=["BertForQuestionAnswering"]))
-    save_quantised(reader, tmp_path) if stored == "int8" else reader.save_pretrained(tmp_path)
+    save_stored(reader, tmp_path) if stored == "int8" else reader.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     cross = build_cross_encoder(tmp_path, 24, frozen_layers=1)
     theirs = reader.bert.state_dict()
