@@ -8,6 +8,8 @@ ELMo's (allenai/bilm-tf).
 import torch
 from torch import Tensor, nn
 
+from ragkit.models.sequence.lstm_recurrence import Clips, LstmRecurrence, LstmWeights
+
 CellState = tuple[Tensor, Tensor]
 """Output h (batch, outputs) and cell c (batch, cells)."""
 
@@ -42,34 +44,24 @@ class LstmLayer(nn.Module):
         Past its length a row puts out zeros and keeps its state.
         """
         h, c = self.start(x) if state is None else state
-        gates = self.input(x).unbind(1)  # the inputs' share needs no recurrence: one product for all tokens
-        real = None if lengths is None else torch.arange(x.shape[1], device=x.device) < lengths[:, None]
-        outputs = []
-        for step, drive in enumerate(gates):
-            new_h, new_c = self._step(drive, h, c)
-            if real is None:
-                h, c = new_h, new_c
-                outputs.append(h)
-            else:
-                here = real[:, step, None]
-                h, c = torch.where(here, new_h, h), torch.where(here, new_c, c)
-                outputs.append(new_h * here)
-        return torch.stack(outputs, dim=1), (h, c)
+        x, reading, order = x.transpose(0, 1), [len(x)] * x.shape[1], None
+        if lengths is not None:
+            lengths, order = lengths.cpu().sort(descending=True, stable=True)
+            reading = (lengths > torch.arange(len(x))[:, None]).sum(1).tolist()
+            x, h, c = x[:, order], h[order], c[order]
+        weights = LstmWeights(
+            self.input.weight, self.input.bias, self.recurrent.weight,
+            None if self.projection is None else self.projection.weight,
+        )  # fmt: skip
+        clips = Clips(self.cell_clip, None if self.projection is None else self.projection_clip)
+        outputs, h, c = LstmRecurrence.apply(x, h, c, reading, clips, *weights)
+        if order is not None:
+            back = order.argsort()
+            outputs, h, c = outputs[:, back], h[back], c[back]
+        return outputs.transpose(0, 1), (h, c)
 
     def start(self, x: Tensor) -> CellState:
         return x.new_zeros(len(x), self.outputs), x.new_zeros(len(x), self.cells)
-
-    def _step(self, drive: Tensor, h: Tensor, c: Tensor) -> CellState:
-        i, f, g, o = torch.addmm(drive, h, self.recurrent.weight.mT).chunk(4, dim=-1)
-        c = torch.addcmul(f.sigmoid() * c, i.sigmoid(), g.tanh())
-        if self.cell_clip is not None:
-            c = c.clamp(-self.cell_clip, self.cell_clip)
-        h = o.sigmoid() * c.tanh()
-        if self.projection is not None:
-            h = self.projection(h)
-            if self.projection_clip is not None:
-                h = h.clamp(-self.projection_clip, self.projection_clip)
-        return h, c
 
 
 class Lstm(nn.Module):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import Tensor
 
 from ragkit.models.sequence.lstm import LstmLayer
 
@@ -39,3 +40,45 @@ def test_padding_neither_moves_the_state_nor_speaks() -> None:
     alone, (own_h, own_c) = layer(x[1:, :5])
     assert (outputs[1, :5] - alone[0]).abs().max() < 1e-12 and not outputs[1, 5:].any()
     assert (h[1] - own_h[0]).abs().max() < 1e-12 and (c[1] - own_c[0]).abs().max() < 1e-12
+
+
+@pytest.mark.row(82)
+@pytest.mark.parametrize("projection", [None, 2])
+@pytest.mark.parametrize("clip", [None, 0.1])
+def test_gradients_of_inputs_states_and_weights(projection: int | None, clip: float | None) -> None:
+    """Against differences, rows of unequal length and one that is empty among them; clipping bites."""
+    torch.manual_seed(0)
+    layer = LstmLayer(3, 4, projection, clip, clip).double()
+    lengths = torch.tensor([2, 5, 0, 3])
+    x = torch.randn(4, 5, 3, dtype=torch.float64, requires_grad=True)
+    h, c = (0.05 * torch.randn(4, n, dtype=torch.float64) for n in (layer.outputs, 4))
+    names = [name for name, _ in layer.named_parameters()]
+
+    def run(x: Tensor, h: Tensor, c: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        given = dict(zip(names, weights, strict=True))
+        outputs, state = torch.func.functional_call(layer, given, (x, (h, c), lengths))
+        return outputs, *state
+
+    if clip is not None:
+        assert (run(x, h, c, *layer.parameters())[2].abs() == clip).any()
+    parameters = [p.detach().requires_grad_() for p in layer.parameters()]
+    assert torch.autograd.gradcheck(run, (x, h.requires_grad_(), c.requires_grad_(), *parameters))
+
+
+@pytest.mark.row(82)
+def test_an_end_state_alone_has_a_gradient() -> None:
+    torch.manual_seed(0)
+    layer, x = LstmLayer(3, 4).double(), torch.randn(2, 5, 3, dtype=torch.float64)
+    theirs = torch.nn.LSTM(3, 4, batch_first=True).double()
+    theirs.load_state_dict(
+        {
+            "weight_ih_l0": layer.input.weight,
+            "weight_hh_l0": layer.recurrent.weight,
+            "bias_ih_l0": layer.input.bias,
+            "bias_hh_l0": torch.zeros(16).double(),
+        }
+    )
+    for part in (0, 1):
+        ours = torch.autograd.grad(layer(x)[1][part].sum(), layer.recurrent.weight)[0]
+        other = torch.autograd.grad(theirs(x)[1][part].sum(), theirs.weight_hh_l0)[0]
+        assert (ours - other).abs().max() < 1e-12
