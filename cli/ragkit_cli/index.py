@@ -10,6 +10,7 @@ from ragkit.errors import RagkitError
 from ragkit.runtime.precision import AUTO
 from ragkit_cli.console import Stages, megabytes, note, print_json, progress, table
 from ragkit_cli.options import DEFAULT_FOLDER, IndexArgument, Json, PrecisionOption, RuntimeOption, open_index
+from ragkit_cli.plan import QuestionsOption, asked_of, plan, recall_line
 
 if TYPE_CHECKING:
     from ragkit.corpus.splitting import Splitting
@@ -64,7 +65,8 @@ def build(
     with progress() as bars:
         index = Index.build(
             sources, out, encoder=resolve_encoder(encoder, runtime, precision),
-            splitting=_splitting(split, size, overlap), factory=engine, lexical=lexical, strict=strict, on_event=Stages(bars),
+            splitting=_splitting(split, size, overlap), factory=engine, lexical=lexical, strict=strict,
+            on_event=Stages(bars),
         )  # fmt: skip
     remember(out)
     _report(index, "built", json)
@@ -136,6 +138,7 @@ def info(
         ("generation", f"{found['generation']}, written {found['created']} by ragkit {found['ragkit']}"),
         ("encoder", f"{found['encoder']}, {found['dimension']} dimensions, {found['similarity']}"),
         ("vectors", f"{engine}, {found['bytes_a_vector']:.0f} bytes each"),
+        ("promise", _promise(found["promise"], found["counts"]["passages"])),
         ("lexical", "BM25" if found["lexical"] else "none"),
         ("hybrid", "tuned to {questions} questions".format(**fusion) if fusion else "the default"),
         ("splitting", "{size} {unit}, {overlap} shared".format(**splitting) if splitting else "by source"),
@@ -151,19 +154,48 @@ def verify(
     index: Annotated[
         str | None, typer.Argument(metavar="INDEX", help="The index built last if left out.")
     ] = None,
+    recall: Annotated[
+        bool, typer.Option("--recall", help="Measure the engine's recall@10 too, against what was promised.")
+    ] = False,
+    questions: QuestionsOption = None,
     json: Json = False,
 ) -> None:
     """Read everything: checksums, offsets into the documents, counts, vectors, and the encoder."""
+    if questions is not None and not recall:
+        raise typer.BadParameter("goes with --recall", param_hint="--questions")
     opened = open_index(index)
     problems = opened.verify()
+    check = None
+    if recall and not problems:
+        from ragkit.index.planning.promise import check_recall
+
+        check = check_recall(opened, asked_of(opened, questions))
     if json:
-        print_json({"path": str(opened.path), "passages": len(opened), "problems": problems})
+        content = {"path": str(opened.path), "passages": len(opened), "problems": problems}
+        print_json(content | ({"recall": asdict(check)} if check else {}))
     elif not problems:
         print(f"{opened.path}: {len(opened):,} passages, no problem found")
+        if check:
+            print(recall_line(check))
     else:
         print("\n".join(problems))
     if problems:
         raise RagkitError(f"{opened.path}: {len(problems)} problem(s) found; build the index again")
+    if check and check.problem:
+        raise RagkitError(f"{opened.path}: {check.problem}")
+
+
+app.command(epilog="Example: ragkit index plan indexes/demo --ram 2GB --recall 0.95 --latency 10ms")(plan)
+
+
+def _promise(promise: dict[str, Any] | None, passages: int) -> str:
+    if promise is None:
+        return "none"
+    now = f", now {passages:,}" if passages > promise["passages"] else ""
+    return (
+        f"recall@10 {promise['recall']:g}, expected {promise['expected']:.3f}, of {promise['passages']:,} "
+        f"passages{now}"
+    )
 
 
 def _name(source: str) -> str:

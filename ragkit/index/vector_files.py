@@ -5,8 +5,9 @@ from pathlib import Path
 from ragkit.index.generations import Generation
 
 VECTORS = "vectors.faiss"
-VECTOR_FILES = (VECTORS, "vectors.lists")
-"""The second only where inverted lists outgrew memory (`inverted_lists.py`)."""
+LISTS = "vectors.lists"
+"""Only where inverted lists outgrew memory (`inverted_lists.py`)."""
+VECTOR_FILES = (VECTORS, LISTS)
 
 
 def vector_file(generation: Generation) -> Path:

@@ -49,15 +49,18 @@ class Plan:
         return self.sizes[-1] == self.passages
 
     @property
-    def chosen(self) -> Row:
-        """Of those that keep all goals the one of the least memory, then of the fastest search.
-
-        Raises RagkitError, naming the nearest and what to loosen, where none does.
-        """
+    def kept(self) -> list[Row]:
+        """Those that keep all goals, the least memory first, then the fastest search."""
         kept = [row for row in self.rows if not self.goals.broken_by(row)]
-        if not kept:
+        return sorted(kept, key=lambda row: (row.ram, row.p50))
+
+    @property
+    def chosen(self) -> Row:
+        """The first that keeps all goals. Raises RagkitError, naming the nearest and what to loosen, where
+        none does."""
+        if not (kept := self.kept):
             raise RagkitError(loosened(self.goals, self.rows))
-        return min(kept, key=lambda row: (row.ram, row.p50))
+        return kept[0]
 
     @property
     def front(self) -> list[Row]:

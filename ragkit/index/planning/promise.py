@@ -43,7 +43,7 @@ class RecallCheck:
             return None
         return (
             f"recall@10 is {self.recall:.3f} [{self.low:.3f}, {self.high:.3f}], but {self.promise.recall:g} "
-            "was promised: plan it anew with `ragkit index plan --build`"
+            "was promised: plan the index again with `ragkit index plan`"
         )
 
 
