@@ -131,7 +131,7 @@ def info(
         print_json(found)
         return
     splitting, fusion = found["splitting"], found["fusion"]
-    engine = " ".join(part for part in (found["factory"], found["search"]) if part)
+    engine = " ".join([found["factory"], *(f"{name}={value}" for name, value in found["search"].items())])
     seconds = ", ".join(f"{stage} {value:.1f}" for stage, value in found["seconds"].items())
     rows = [
         ("path", str(found["path"])),
