@@ -4,7 +4,6 @@ Exit codes: 0 done, 1 something is wrong that the user can mend (or `verify` fou
 line cannot be understood, 130 Ctrl-C.
 """
 
-import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ragkit.errors import RagkitError
+from ragkit.errors import RagkitError, disk_is_full
 from ragkit_cli import (
     adapt,
     adopt,
@@ -35,6 +34,8 @@ from ragkit_cli import (
     tune,
 )
 from ragkit_cli.console import complain
+
+DISK_FULL = "no space left on the disk: free some and run the same command again"
 
 app = typer.Typer(
     help="Answers questions over your own documents, offline, and proves how well it does.",
@@ -93,13 +94,15 @@ def run(arguments: Sequence[str] | None = None) -> None:
             complain("stopped; what was finished is kept")
         raise
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            fail("no space left on the disk: free some and run the same command again")
+        if disk_is_full(error):
+            fail(DISK_FULL)
         where = f"{error.filename}: " if error.filename else ""
         fail(f"{where}{error.strerror or error}")
     except Exception as error:
         if os.environ.get("RAGKIT_DEBUG"):
             raise
+        if disk_is_full(error):
+            fail(DISK_FULL)
         fail(
             f"a fault in ragkit ({type(error).__name__}: {' '.join(str(error).split())[:300]}); "
             "set RAGKIT_DEBUG=1 for the traceback and report it"

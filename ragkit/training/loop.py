@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from ragkit.errors import RagkitError
+from ragkit.errors import RagkitError, disk_is_full
 from ragkit.runtime.precision import computes_bf16
 from ragkit.training.checkpoint import (
     Progress,
@@ -44,10 +45,18 @@ def train(
         fingerprint: what else, next to the settings, must be the same to resume (data, sizes); JSON.
 
     Raises:
-        RagkitError: if `out` holds a run with other settings, there is nothing to train on, or the loss
-            is no longer a number.
+        RagkitError: if `out` holds a run with other settings, there is nothing to train on, the loss is no
+            longer a number, or the disk is full.
     """
-    return _Run(recipe, out, settings or LoopSettings(), on_event, fingerprint).run()
+    try:
+        return _Run(recipe, out, settings or LoopSettings(), on_event, fingerprint).run()
+    except (OSError, SafetensorError) as error:
+        if disk_is_full(error):
+            raise RagkitError(
+                f"{out}: no space left on the disk; the last checkpoint is as it was: free some and run the "
+                "same command again"
+            ) from error
+        raise
 
 
 def learning_rate_factor(step: int, total: int, warm_up: float) -> float:

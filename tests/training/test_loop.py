@@ -1,5 +1,6 @@
 """The loop: resume is exact after kill -9, checkpoints are whole or absent, training stops early."""
 
+import errno
 import json
 import os
 import signal
@@ -9,12 +10,15 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ragkit.errors import RagkitError
+from ragkit.errors import RagkitError, disk_is_full
 from ragkit.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from ragkit.training.curves import read_log
 from ragkit.training.loop import learning_rate_factor, train
@@ -170,6 +174,36 @@ def test_crash_while_writing_leaves_the_old_checkpoint(
     assert progress is not None and progress.step == 3
     save_checkpoint(tmp_path, model, optimizer, Progress(step=4), "same")
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000004"]
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_last_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that goes on where there is space again ends as one that was never stopped."""
+    whole = train(Regression(), tmp_path / "whole", SETTINGS)
+    written: list[Path] = []
+
+    def small(tensors: dict[str, Tensor], path: Path, **more: Any) -> None:
+        written.append(path)
+        if len(written) > 31:  # what safetensors says
+            raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+        save_file(tensors, path, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ragkit.training.checkpoint.save_file", small)
+        with pytest.raises(RagkitError, match="no space left on the disk; the last checkpoint"):
+            train(Regression(), tmp_path / "run", SETTINGS)
+    [folder] = (tmp_path / "run" / "checkpoint").glob("step-*")
+    assert folder.name < "step-00000020"
+    events: list[dict[str, Any]] = []
+    again = train(Regression(), tmp_path / "run", SETTINGS, events.append)
+    assert events[0]["resumed"] and again.scores == whole.scores
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_what_a_full_disk_is(code: int) -> None:
+    assert disk_is_full(OSError(code, "so")) and not disk_is_full(OSError(errno.EACCES, "no"))
+    assert not disk_is_full(ValueError("bad header"))
 
 
 def test_other_settings_do_not_resume(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ class CharacterBilm(Experiment):
     row_words: int = 20
     held: int = 30_000
     loop: LoopSettings = LoopSettings(
-        learning_rate=1e-2, max_steps=600, precision="fp32", validate_every=300, warm_up=0.05
+        learning_rate=1e-2, max_steps=250, precision="fp32", validate_every=125, warm_up=0.05
     )
 
     def recipe(self) -> Recipe:

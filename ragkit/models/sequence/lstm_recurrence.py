@@ -93,7 +93,7 @@ class LstmRecurrence(torch.autograd.Function):
         dh = torch.zeros_like(hs[0]) if dh is None else dh.clone()
         dc = torch.zeros_like(cs[0]) if dc is None else dc.clone()
         dhs = torch.zeros_like(hs[1:]) if after is None else after.clone()
-        # What needs no recurrence, for all tokens at once and 0 where nothing was read: what i, f and g get of
+        # What needs no recurrence, for all tokens at once and 0 where nothing was read: what i, f, g get of
         # c's slope, what o and c get of that of o·tanh c. And where clipping lets nothing through.
         i, f, g, o = gates.chunk(4, dim=-1)
         dgates, dcs = torch.empty_like(gates), _through_tanh(o, tanhs)
