@@ -3,15 +3,11 @@
 import copy
 
 from torch import Tensor
-from transformers.cache_utils import Cache, DynamicLayer, EncoderDecoderCache
+from transformers.cache_utils import Cache, DynamicLayer
 
 
 def select_rows(cache: Cache, rows: Tensor) -> Cache:
     """A cache of its own that holds these rows; the one it comes from is left as it was."""
-    if isinstance(cache, EncoderDecoderCache):
-        return EncoderDecoderCache(
-            select_rows(cache.self_attention_cache, rows), select_rows(cache.cross_attention_cache, rows)
-        )
     chosen = copy.copy(cache)
     chosen.layers = [copy.copy(layer) for layer in cache.layers]
     if _one_row(rows) and all(type(layer) is DynamicLayer for layer in chosen.layers):
@@ -31,9 +27,3 @@ def take_rows(values: Tensor, rows: Tensor) -> Tensor:
 
 def _one_row(rows: Tensor) -> bool:
     return bool((rows == rows[0]).all())
-
-
-def reorder_written(cache: Cache, rows: Tensor) -> None:
-    """Reorders in place what was written; keys and values of the source, equal in both rows, stay."""
-    written = cache.self_attention_cache if isinstance(cache, EncoderDecoderCache) else cache
-    written.reorder_cache(rows)

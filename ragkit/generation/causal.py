@@ -11,7 +11,7 @@ from transformers.cache_utils import Cache, DynamicCache
 
 from ragkit.corpus.document import Passage
 from ragkit.errors import RagkitError
-from ragkit.generation.cache import reorder_written, select_rows, take_rows
+from ragkit.generation.cache import select_rows, take_rows
 from ragkit.generation.generator import Ending, Tokens
 from ragkit.generation.prompts import INSTRUCTION, Prompt, fit, renderer
 from ragkit.generation.window import padded, reading_window, token_ids
@@ -68,6 +68,8 @@ class CausalGenerator:
 class CausalReading:
     """Keys and values of prompt and answer; `mask`, (rows, tokens), is 0 on the padding before the prompt."""
 
+    shares = False
+
     def __init__(self, model: PreTrainedModel, mask: Tensor, cache: Cache, logits: Tensor) -> None:
         self.model = model
         self.mask = mask
@@ -90,7 +92,7 @@ class CausalReading:
         )
 
     def reorder(self, rows: Tensor) -> None:
-        reorder_written(self.cache, rows)
+        self.cache.reorder_cache(rows)
 
     def extend(self, tokens: Tensor) -> Tensor:
         return self._forward(tokens, torch.ones_like(tokens))

@@ -12,12 +12,13 @@ class CopyMixture:
     """p = sigmoid(gate) softmax(words hidden + word_bias) + sigmoid(-gate) softmax(copy), summed by token.
 
     Attributes:
-        hidden: decoder states, (batch, target, hidden).
+        hidden: decoder states, (rows, target, hidden).
         words, word_bias: output embeddings, (vocabulary, hidden) and (vocabulary,).
-        gate: log-odds of writing against copying, (batch, target), float32.
-        copy: scores of the candidates to copy, -inf for none, (batch, target, candidates), float32.
-        ids: the token that each candidate stands for, (batch, candidates).
-        firsts: the first candidate that stands for the same token, (batch, candidates).
+        gate: log-odds of writing against copying, (rows, target), float32.
+        copy: scores of the candidates to copy, -inf for none, (rows, target, candidates), float32.
+        ids: the token that each candidate stands for, (sources, candidates); each source is that of rows /
+            sources rows, which lie side by side.
+        firsts: the first candidate that stands for the same token, (sources, candidates).
     """
 
     hidden: Tensor
@@ -29,10 +30,10 @@ class CopyMixture:
     firsts: Tensor
 
     def log_probability_of(self, labels: Tensor) -> Tensor:
-        """log p of the labels (batch, target) that are not negative, in order, as one vector in float32."""
+        """log p of the labels (rows, target) that are not negative, in order, as one vector in float32."""
         there = labels >= 0
         wanted, copy, gate = labels[there], self.copy[there], self.gate[there]
-        ids = self.ids[there.nonzero()[:, 0]]
+        ids = self.ids[there.nonzero()[:, 0] // (len(labels) // len(self.ids))]
         scores = functional.linear(self.hidden[there], self.words, self.word_bias).float()
         written = torch.log_softmax(scores, -1).gather(-1, wanted[:, None])[:, 0]
         same = copy.masked_fill(ids != wanted[:, None], float("-inf"))
@@ -40,16 +41,18 @@ class CopyMixture:
         return torch.logaddexp(functional.logsigmoid(gate) + written, functional.logsigmoid(-gate) + copied)
 
     def log_probabilities(self) -> Tensor:
-        """log p of every token, (batch, target, vocabulary), in float32."""
+        """log p of every token, (rows, target, vocabulary), in float32."""
         scores = functional.linear(self.hidden, self.words, self.word_bias).float()
         written = torch.log_softmax(scores, -1) + functional.logsigmoid(self.gate)[..., None]
         # Candidates of one token share its mass, which is put in once, at the first of them.
-        firsts = self.firsts[:, None].expand_as(self.copy)
+        several = len(self.copy) // len(self.ids)
+        firsts, where = (
+            x.repeat_interleave(several, 0)[:, None].expand_as(self.copy) for x in (self.firsts, self.ids)
+        )
         mass = torch.zeros_like(self.copy).scatter_add(-1, firsts, torch.softmax(self.copy, -1))
         copied = (
             mass.clamp(min=torch.finfo(mass.dtype).tiny).log() + functional.logsigmoid(-self.gate)[..., None]
         )
-        where = self.ids[:, None].expand_as(copied)
         at = written.gather(-1, where)
         return written.scatter_add(-1, where, (torch.logaddexp(at, copied) - at) * (mass > 0))
 

@@ -28,11 +28,14 @@ class Reading(Protocol):
     """Prompts as the model has read them, and the answers begun on them: one row each.
 
     The expensive part (encoder states, or the prompt's keys and values) is computed when the reading is
-    made and never again; `select` copies rows of it.
+    made and never again.
     """
 
     logits: Tensor
     """Of the first answer token, (rows, vocabulary): log p up to a constant a row."""
+    shares: bool
+    """Whether rows that have read the same prompt share it where every prompt has as many rows, side by side
+    (see `even`). If not, a selection copies the prompt for each row, unless all rows are of one prompt."""
 
     def select(self, rows: Tensor) -> Self:
         """A reading of its own with these rows, in this order; rows may come several times."""
@@ -105,14 +108,16 @@ def token_log_likelihoods(reading: Reading, rows: Sequence[int], answers: Sequen
     lengths = [len(answer) for answer in answers]
     found = torch.zeros(len(answers), max(lengths), dtype=torch.float64)
     vocabulary = reading.logits.shape[-1]
-    for _, of_row in groupby(
-        sorted(range(len(answers)), key=lambda i: (rows[i], -lengths[i])), rows.__getitem__
+    for _, together in groupby(
+        sorted(range(len(answers)), key=lambda i: (rows[i], -lengths[i])),
+        lambda i: None if reading.shares else rows[i],
     ):
-        waiting = list(of_row)
+        waiting = list(together)
         while waiting:
-            longest = lengths[waiting[0]]
+            longest = max(map(lengths.__getitem__, waiting))
             size = max(1, ELEMENTS // (longest * vocabulary))
             chunk, waiting = waiting[:size], waiting[size:]
+            chunk = [chunk[i] for i in even([rows[i] for i in chunk])]
             tokens = torch.zeros(len(chunk), longest, dtype=torch.long)
             for at, i in enumerate(chunk):
                 tokens[at, : lengths[i]] = torch.tensor(answers[i])
@@ -120,6 +125,13 @@ def token_log_likelihoods(reading: Reading, rows: Sequence[int], answers: Sequen
             for at, i in enumerate(chunk):
                 found[i, : lengths[i]] = scores[at, : lengths[i]]
     return found
+
+
+def even(prompts: Sequence[int]) -> list[int]:
+    """Places in `prompts`, which are sorted, such that each prompt has as many: its last one is repeated."""
+    of_prompt = [list(places) for _, places in groupby(range(len(prompts)), prompts.__getitem__)]
+    most = max(map(len, of_prompt))
+    return [place for places in of_prompt for place in places + places[-1:] * (most - len(places))]
 
 
 def _teacher_forced(reading: Reading, rows: Tensor, tokens: Tensor) -> Tensor:

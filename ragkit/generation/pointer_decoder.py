@@ -23,13 +23,19 @@ class SourceAttention(nn.Module):
         self.output = nn.Linear(size, size)
 
     def forward(self, hidden: Tensor, memory: Tensor, bias: Tensor) -> Tensor:
-        """hidden (batch, target, size), memory (batch, source, size), bias (batch, 1, source) is added."""
-        batch, target, size = hidden.shape
-        query = self.query(hidden).view(batch, target, self.heads, -1).transpose(1, 2)
-        query = (query @ self.key).reshape(batch, self.heads * target, size) * (size // self.heads) ** -0.5
-        weights = torch.softmax(query @ memory.transpose(1, 2) + bias, dim=-1)
-        mixed = (weights @ memory).view(batch, self.heads, target, size) @ self.value
-        return self.output(mixed.transpose(1, 2).reshape(batch, target, size))
+        """hidden (rows, target, size), memory (sources, source, size), bias (sources, 1, source) is added.
+
+        Each source is attended to by rows / sources rows, which lie side by side.
+        """
+        size, sources = hidden.shape[-1], len(memory)
+        # Heads first: one product a head, over all rows.
+        query = self.query(hidden).view(-1, self.heads, size // self.heads).transpose(0, 1)
+        query = (query * query.shape[-1] ** -0.5) @ self.key
+        query = query.view(self.heads, sources, -1, size).transpose(0, 1).reshape(sources, -1, size)
+        weights = torch.softmax(torch.baddbmm(bias, query, memory.transpose(1, 2)), dim=-1)
+        mixed = (weights @ memory).view(sources, self.heads, -1, size).transpose(0, 1)
+        mixed = mixed.reshape(self.heads, -1, size) @ self.value
+        return self.output(mixed.transpose(0, 1).reshape(hidden.shape))
 
 
 class DecoderLayer(nn.Module):

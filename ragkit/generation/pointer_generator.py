@@ -232,7 +232,10 @@ class PointerGenerator(PreTrainedModel, GenerationMixin):
         return shifted
 
     def decode(self, source: SourceOutput, prefix: Tensor, cache: Cache | None = None) -> CopyMixture:
-        """The parts of the distribution after every prefix, prefix (batch, target)."""
+        """The parts of the distribution after every prefix, prefix (rows, target).
+
+        Each of the s sources is read by rows / s rows, which lie side by side.
+        """
         embed = self.get_input_embeddings()
         own = cache.self_attention_cache if isinstance(cache, EncoderDecoderCache) else cache
         seen = 0 if own is None else own.get_seq_length()
@@ -250,12 +253,13 @@ class PointerGenerator(PreTrainedModel, GenerationMixin):
         keys = torch.cat([source.next_keys, source.stop_keys], dim=1)
         offered = source.attention_mask.bool().repeat(1, 2)
         offered[:, 0] = False  # the source's own [CLS]: nothing precedes it, so it cannot come next
+        copy = (query.view(len(keys), -1, query.shape[-1]) @ keys.transpose(1, 2)).float()
         return CopyMixture(
             hidden=hidden,
             words=embed.weight,
             word_bias=self.vocabulary_bias,
             gate=self.gate(hidden)[..., 0].float(),
-            copy=(query @ keys.transpose(1, 2)).float().masked_fill(~offered[:, None], float("-inf")),
+            copy=copy.masked_fill(~offered[:, None], float("-inf")).view(*prefix.shape, -1),
             ids=source.candidates,
             firsts=source.firsts,
         )

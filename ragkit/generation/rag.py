@@ -4,41 +4,25 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ragkit.errors import RagkitError
 from ragkit.generation.answer import Answer, Support, WithoutPassage
 from ragkit.generation.answerer import Answerer, checked, nothing_found
+from ragkit.generation.candidates import Candidates
 from ragkit.generation.marginal import Logs, none_answers, normalised, without
 from ragkit.retrieval.hit import Hit
 
 if TYPE_CHECKING:
-    from ragkit.generation.generator import Generator, Hypothesis, Reading, Tokens
+    from ragkit.generation.generator import Generator, Reading, Tokens
     from ragkit.generation.tools.tool import Tool, ToolCall
     from ragkit.retrieval.index import Index, Mode
 
 PROMPTS_AT_ONCE = 40
 """Prompts read in one batch: bounds the memory that many questions take."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """Answers proposed for one question.
-
-    Attributes:
-        answers: C different token sequences, each with its end.
-        found_by: which passages' beams proposed it, (C, k).
-        log_p: log p(y_t|x,z,y_<t), (C, k, T), 0 behind an end; NaN where it has yet to be computed, -inf
-            where p(y|x,z) is taken as 0.
-    """
-
-    answers: list[Tokens]
-    found_by: npt.NDArray[np.bool_]
-    log_p: Logs
 
 
 class Rag(Answerer):
@@ -52,6 +36,8 @@ class Rag(Answerer):
         beams: hypotheses kept in beam search.
         max_answer_tokens: most tokens of an answer, its end included.
         min_answer_tokens: fewest, its end included; from 2 on there is no empty answer.
+        alternatives: how many other answers are told with their log p(y|x), the likeliest; what cannot be
+            among them is not scored to its end. With `why` every candidate is.
         mode, weight_by: as in `Answerer`.
         tools: what the generator may call before it answers, see `tools.tool`. A generator calls what it was
             taught to call; the packaged one was taught none.
@@ -69,6 +55,7 @@ class Rag(Answerer):
         beams: int = 4,
         max_answer_tokens: int = 32,
         min_answer_tokens: int = 0,
+        alternatives: int = 3,
         mode: Mode = "hybrid",
         weight_by: str | None = None,
         tools: Sequence[Tool] = (),
@@ -81,9 +68,12 @@ class Rag(Answerer):
                 f"the answer's length must satisfy 0 <= min <= max, 1 <= max, not min {min_answer_tokens} "
                 f"and max {max_answer_tokens}"
             )
+        if alternatives < 1:
+            raise RagkitError(f"alternatives must be at least 1, not {alternatives}")
         self.beams = beams
         self.max_answer_tokens = max_answer_tokens
         self.min_answer_tokens = min_answer_tokens
+        self.alternatives = alternatives
         self.tools = {tool.name: tool for tool in tools}
         if len(self.tools) < len(tools):
             raise RagkitError("two tools have one name: give each its own")
@@ -134,30 +124,17 @@ class Rag(Answerer):
         return use_tools(self.generator, self.tools, question, hits)
 
     def _answer_batch(self, questions: list[str], hits: list[Sequence[Hit]], why: bool) -> list[Answer]:
-        from ragkit.generation.generator import token_log_likelihoods
-
         reading, cut = self.generator.read(
             [question for question, found in zip(questions, hits, strict=True) for _ in found],
             [hit.passage for found in hits for hit in found],
             self.max_answer_tokens,
         )
         priors = [self._log_priors(found) for found in hits]
-        candidates = self._candidates(reading, priors)
-
+        # Where an empty answer may be taken out of the ranking, one more takes its place.
+        others = self.alternatives if self.best_of is None else max(self.alternatives, self.best_of.n)
+        keep = None if why else 1 + others + self.generator.ending.empty_is_none
+        candidates = self._scored(reading, self._candidates(reading, priors), priors, keep)
         begins = np.cumsum([0, *(len(prior) for prior in priors)]).tolist()
-        unknown = [
-            (proposed.log_p[c, z], begin + z, answer)
-            for begin, proposed in zip(begins, candidates, strict=False)
-            for c, answer in enumerate(proposed.answers)
-            for z in np.flatnonzero(np.isnan(proposed.log_p[c, :, 0])).tolist()
-        ]
-        if unknown:
-            targets, rows, wanted = zip(*unknown, strict=True)
-            scored = token_log_likelihoods(reading, rows, wanted).numpy()
-            for target, scores, answer in zip(targets, scored, wanted, strict=True):
-                target[:] = 0.0
-                target[: len(answer)] = scores[: len(answer)]
-
         log_none = self._log_none(reading)
         answers = []
         for question, found, proposed, prior, begin in zip(
@@ -244,27 +221,17 @@ class Rag(Answerer):
     def _candidates(self, reading: Reading, log_priors: list[Logs]) -> list[Candidates]:
         """Proposes answers to each question; the rows of `reading` are the questions' passages in order."""
 
+    def _scored(
+        self, reading: Reading, candidates: list[Candidates], log_priors: list[Logs], keep: int | None
+    ) -> list[Candidates]:
+        """The `keep` likeliest candidates of each question, or more, with all their log p."""
+        from ragkit.generation.thorough import score
+
+        return score(reading, candidates, log_priors)
+
     @abstractmethod
     def _log_probability(self, log_prior: Logs, tokens: Logs) -> Logs:
         """log p(y|x), (C,), from log p(z|x), (k,), and log p(y_t|x,z,y_<t), (C, k, T), 0 behind an end."""
-
-
-def merged(hypotheses: Sequence[Sequence[Hypothesis]]) -> Candidates:
-    """What the beams of k passages proposed: equal answers once, in order of first appearance."""
-    places: dict[Tokens, int] = {}
-    for proposed in hypotheses:
-        for hypothesis in proposed:
-            places.setdefault(hypothesis.tokens, len(places))
-    answers = list(places)
-    found_by = np.zeros((len(places), len(hypotheses)), dtype=bool)
-    log_p = np.full((*found_by.shape, max(map(len, answers))), np.nan)
-    for z, proposed in enumerate(hypotheses):
-        for hypothesis in proposed:
-            c = places[hypothesis.tokens]
-            found_by[c, z] = True
-            log_p[c, z] = 0.0
-            log_p[c, z, : len(hypothesis.log_p)] = hypothesis.log_p
-    return Candidates(answers, found_by, log_p)
 
 
 def _batches(counts: list[int]) -> Iterator[list[int]]:

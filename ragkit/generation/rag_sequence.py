@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ragkit.errors import RagkitError
+from ragkit.generation.candidates import Candidates, merged
 from ragkit.generation.marginal import Logs, log_sum
-from ragkit.generation.rag import Candidates, Rag, merged
+from ragkit.generation.rag import Rag
 
 if TYPE_CHECKING:
     from ragkit.generation.generator import Generator, Reading
@@ -71,6 +72,13 @@ class RagSequence(Rag):
                 candidates.log_p[~candidates.found_by] = -np.inf
             found.append(candidates)
         return found
+
+    def _scored(
+        self, reading: Reading, candidates: list[Candidates], log_priors: list[Logs], keep: int | None
+    ) -> list[Candidates]:
+        from ragkit.generation.thorough import score
+
+        return score(reading, candidates, log_priors, keep)
 
     def _log_probability(self, log_prior: Logs, tokens: Logs) -> Logs:
         return log_sum(log_prior + tokens.sum(-1))

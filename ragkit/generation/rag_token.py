@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ragkit.generation.candidates import Candidates, unknown
 from ragkit.generation.marginal import Logs, log_sum
-from ragkit.generation.rag import Candidates, Rag
+from ragkit.generation.rag import Rag
 
 if TYPE_CHECKING:
     from ragkit.generation.generator import Reading
@@ -55,8 +56,7 @@ class RagToken(Rag):
         for proposed, prior in zip(hypotheses, log_priors, strict=True):
             answers = [hypothesis.tokens for hypothesis in proposed]
             shape = (len(answers), len(prior))
-            unknown = np.full((*shape, max(map(len, answers))), np.nan)
-            found.append(Candidates(answers, np.ones(shape, dtype=bool), unknown))
+            found.append(Candidates(answers, np.ones(shape, dtype=bool), unknown(answers, len(prior))))
         return found
 
     def _log_probability(self, log_prior: Logs, tokens: Logs) -> Logs:

@@ -3,19 +3,22 @@
 import inspect
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
-from transformers.cache_utils import Cache, DynamicCache, EncoderDecoderCache
+from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import ModelOutput
 
 from ragkit.corpus.document import Passage
 from ragkit.errors import RagkitError
-from ragkit.generation.cache import reorder_written, select_rows, take_rows
+from ragkit.generation.cache import select_rows
 from ragkit.generation.generator import Ending, Tokens
+from ragkit.generation.pointer_generator import SourceOutput
 from ragkit.generation.prompts import SEQ2SEQ_FORMATS, T5, Prompt, fit, renderer
+from ragkit.generation.shared_source import can_share, shared_source
 from ragkit.generation.surface import surface_from_passage
 from ragkit.generation.window import decoder_window, padded, reading_window, token_ids
 from ragkit.runtime.precision import computes_bf16
@@ -102,43 +105,61 @@ class Seq2SeqGenerator:
 
 
 class Seq2SeqReading:
-    """Encoder states, (rows, source, hidden) and what else the encoder gives, with the decoder's cache."""
+    """Encoder states, (sources, source, hidden) and what else the encoder gives, with the decoder's cache.
+
+    Every source is read by as many rows, which lie side by side: its states, and the cross-attention's keys
+    and values, are there once. Where the model cannot share them, each row has a source of its own.
+    """
 
     def __init__(
-        self, model: PreTrainedModel, encoded: ModelOutput, mask: Tensor, cache: Cache, logits: Tensor
+        self,
+        model: PreTrainedModel,
+        encoded: ModelOutput,
+        mask: Tensor,
+        cache: EncoderDecoderCache,
+        logits: Tensor,
+        shares: bool,
     ) -> None:
         self.model = model
         self.encoded = encoded
         self.mask = mask
         self.cache = cache
         self.logits = logits
+        self.shares = shares
 
     @classmethod
     def begin(cls, model: PreTrainedModel, encoded: ModelOutput, mask: Tensor, prefix: Tokens) -> Self:
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        reading = cls(model, encoded, mask, cache, torch.empty(0))
+        shares = isinstance(encoded, SourceOutput) or can_share(model)
+        reading = cls(model, encoded, mask, cache, torch.empty(0), shares)
         start = torch.tensor([prefix], device=mask.device).expand(len(mask), -1)
         reading.logits = reading.extend(start)[:, -1]
         return reading
 
     def select(self, rows: Tensor) -> Self:
-        chosen = {
-            name: take_rows(value, rows) if isinstance(value, Tensor) else value
-            for name, value in self.encoded.items()
-        }
-        return type(self)(
-            self.model,
-            type(self.encoded)(**chosen),
-            take_rows(self.mask, rows),
-            select_rows(self.cache, rows),
-            take_rows(self.logits, rows),
-        )
+        sources = rows // (len(self.logits) // len(self.mask))
+        if self.shares:
+            distinct, counts = torch.unique_consecutive(sources, return_counts=True)
+            if bool((counts == counts[0]).all()):
+                sources = distinct
+        encoded, mask, crossed = self.encoded, self.mask, self.cache.cross_attention_cache
+        if not torch.equal(sources, torch.arange(len(mask), device=sources.device)):
+            chosen = {
+                name: value.index_select(0, sources) if isinstance(value, Tensor) else value
+                for name, value in encoded.items()
+            }
+            encoded, mask = type(encoded)(**chosen), mask.index_select(0, sources)
+            crossed = select_rows(crossed, sources)
+        cache = EncoderDecoderCache(select_rows(self.cache.self_attention_cache, rows), crossed)
+        return type(self)(self.model, encoded, mask, cache, self.logits.index_select(0, rows), self.shares)
 
     def reorder(self, rows: Tensor) -> None:
-        reorder_written(self.cache, rows)
+        self.cache.self_attention_cache.reorder_cache(rows)
 
     def extend(self, tokens: Tensor) -> Tensor:
-        with torch.no_grad():
+        several = len(tokens) > len(self.mask)
+        foreign = several and not isinstance(self.encoded, SourceOutput)
+        with torch.no_grad(), shared_source(self.model) if foreign else nullcontext():
             written = self.model(
                 encoder_outputs=self.encoded,
                 attention_mask=self.mask,

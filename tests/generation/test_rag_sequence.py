@@ -11,8 +11,8 @@ import torch
 from transformers import RagConfig, RagSequenceForGeneration
 
 from ragkit.errors import RagkitError
+from ragkit.generation.candidates import merged
 from ragkit.generation.generator import Hypothesis, token_log_likelihoods
-from ragkit.generation.rag import merged
 from ragkit.generation.rag_sequence import RagSequence
 from ragkit.generation.rag_token import RagToken
 
@@ -57,7 +57,7 @@ def candidates_of(rag, question, hits):
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("kind", KINDS)
 def test_probabilities_equal_enumeration(tiny, hits, kind, seed):
-    rag = RagSequence(None, tiny(kind, seed), temperature=0.7, max_answer_tokens=5)
+    rag = RagSequence(None, tiny(kind, seed), temperature=0.7, max_answer_tokens=5, alternatives=99)
     found = hits(TEXTS)
     answer = rag.answer([QUESTION], [found])[0]
 
