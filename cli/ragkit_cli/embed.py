@@ -27,7 +27,10 @@ def embed(
     file: Annotated[Path | None, typer.Option("--file", help="Texts, one a line.")] = None,
     encoder: Annotated[
         str,
-        typer.Option("--encoder", help="packaged, a folder, a hub id, dpr:QUESTION,CONTEXT, or elmo:FOLDER."),
+        typer.Option(
+            "--encoder",
+            help="packaged, a folder, a hub id, dpr:QUESTION,CONTEXT, or elmo:FOLDER[,attention].",
+        ),
     ] = "packaged",
     runtime: RuntimeOption = AUTO,
     precision: PrecisionOption = AUTO,

@@ -37,7 +37,10 @@ def build(
     ] = None,
     encoder: Annotated[
         str,
-        typer.Option("--encoder", help="packaged, a folder, a hub id, dpr:QUESTION,CONTEXT, or elmo:FOLDER."),
+        typer.Option(
+            "--encoder",
+            help="packaged, a folder, a hub id, dpr:QUESTION,CONTEXT, or elmo:FOLDER[,attention].",
+        ),
     ] = "packaged",
     engine: Annotated[
         str, typer.Option("--index", help="auto, a recipe (ragkit list engines), or a FAISS factory string.")

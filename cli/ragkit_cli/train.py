@@ -90,7 +90,7 @@ def mlm(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", help="BERT to train further: a folder, or packaged; new weights if left out."
+            "--model", help="BERT to train further: a folder, bert, or packaged; new weights if left out."
         ),
     ] = None,
     tokenizer: Annotated[

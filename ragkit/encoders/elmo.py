@@ -1,11 +1,11 @@
-"""ELMo as an encoder: the mean of a text's contextual word vectors (Peters et al. 2018)."""
+"""ELMo as an encoder: a text's contextual word vectors pooled into one (Peters et al. 2018)."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -16,28 +16,39 @@ from ragkit.encoders.hashing import hash_json, hash_weights
 from ragkit.encoders.passport import CANARY_PASSAGES, CANARY_QUESTIONS, Passport
 from ragkit.errors import RagkitError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 WORDS_A_BATCH = 4096
+PACKAGED_ELMO = Path(__file__).parents[1] / "weights" / "elmo"
+"""The ELMo that comes with ragkit, "elmo:packaged"."""
+
+Pooling = Literal["mean", "attention"]
 
 
 class ElmoEncoder:
-    """A folder that `ragkit train elmo` saved.
+    """A folder that `ragkit train elmo` saved, or "packaged".
 
-    A text's vector is the mean over its words of γ Σ_j s_j h_j, the layer mix, of length one. Words are read
-    letter by letter, so any word has a vector, a misspelt one, too. All sentences of a text are read in one
-    go, from a zero state. A passage's title is its first sentence.
+    A vector, of length one, pools those of the text's words, w = γ Σ_j s_j h_j, the layer mix: as their mean
+    m, or by attention, Σ_i a_i w_i with a_i = softmax_i(m · w_i / √n), which gives more to words that the
+    others are like. Words are read letter by letter, so any word has a vector, a misspelt one, too. All
+    sentences of a text are read in one go, from a zero state. A passage's title is its first sentence.
 
-    Raises RagkitError where the folder holds no such model.
+    Raises RagkitError where the folder holds no such model, or the pooling is another one.
     """
 
     similarity: Similarity = "cosine"
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, pooling: str = "mean") -> None:
         import torch
 
         from ragkit.models.sequence.elmo import Elmo
 
-        self.name = f"elmo:{folder}"
-        path = Path(folder).expanduser()
+        self.name = f"elmo:{folder}" + (f",{pooling}" if pooling != "mean" else "")
+        if pooling not in get_args(Pooling):
+            raise RagkitError(f"{self.name}: no pooling {pooling!r}: {' or '.join(get_args(Pooling))}")
+        self.pooling = pooling
+        path = PACKAGED_ELMO if str(folder) == "packaged" else Path(folder).expanduser()
         if not path.is_dir():
             raise RagkitError(f"{self.name}: no such model folder: {folder}")
         self.model = Elmo.load(path).to("cuda" if torch.cuda.is_available() else "cpu")
@@ -75,7 +86,7 @@ class ElmoEncoder:
             similarity=self.similarity,
             weights=hash_weights(bilm.words, bilm.ahead, bilm.back, self.model.mix),
             tokenizer=hash_json(RULES),
-            pooling=hash_json(["ELMo", sizes, "mean of words"]),
+            pooling=hash_json(["ELMo", sizes, f"{self.pooling} of words"]),
             canaries=tuple(tuple(round(float(x), 6) for x in vector) for vector in canaries),
         )
 
@@ -90,8 +101,15 @@ class ElmoEncoder:
                 layers, _ = self.model.layers([joined[row][0] for row in batch])
                 for row, hidden in zip(batch, layers, strict=True):
                     words = self.model.mix(hidden)[joined[row][1]]
-                    vectors[row] = torch.nn.functional.normalize(words.mean(0), dim=0).cpu().numpy()
+                    vectors[row] = torch.nn.functional.normalize(self._pooled(words), dim=0).cpu().numpy()
         return vectors
+
+    def _pooled(self, words: "Tensor") -> "Tensor":
+        """(words, dimension) to (dimension,)."""
+        from ragkit.models.sequence.self_attention import attention
+
+        mean = words.mean(dim=0)
+        return mean if self.pooling == "mean" else attention(mean[None], words, words)[0]
 
 
 def _joined(sentences: Sequence[list[str]]) -> tuple[list[str], list[bool]]:

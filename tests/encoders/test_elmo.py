@@ -49,6 +49,18 @@ def test_vectors_are_the_mean_of_the_mixed_word_vectors(encoder: ElmoEncoder) ->
     np.testing.assert_allclose(titled[0], expected, atol=1e-6)
 
 
+def test_attention_pooling_by_hand(folder: Path, encoder: ElmoEncoder) -> None:
+    pooled = load_encoder(f"elmo:{folder},attention")
+    with torch.no_grad():
+        words = encoder.model([["The", "river", "bank", "was", "wet", "."]])[0]
+    scores = (words @ words.mean(0)) / 4  # the root of the dimension
+    by_hand = (scores.exp() / scores.exp().sum()) @ words
+    expected = torch.nn.functional.normalize(by_hand, dim=0).numpy()
+    np.testing.assert_allclose(pooled.encode_questions(TEXTS)[0], expected, atol=1e-6)
+    assert pooled.passport().name == f"elmo:{folder},attention"
+    assert "pooling" in str(pooled.passport().disagreement(encoder.passport()))
+
+
 def test_order_is_kept_and_neighbours_do_not_count(encoder: ElmoEncoder) -> None:
     together = encoder.encode_questions(TEXTS * 3)
     alone = np.concatenate([encoder.encode_questions([text]) for text in TEXTS * 3])
@@ -99,7 +111,11 @@ def test_the_passport_names_what_decides_a_vector(folder: Path, tmp_path: Path) 
 
 
 def test_what_does_not_load_is_one_line(tmp_path: Path, folder: Path) -> None:
-    for spec, said in (("elmo:/no/such", "no such model folder"), (f"elmo:{tmp_path}", "not a saved ELMo")):
+    for spec, said in (
+        ("elmo:/no/such", "no such model folder"),
+        (f"elmo:{tmp_path}", "not a saved ELMo"),
+        (f"elmo:{folder},max", "mean or attention"),
+    ):
         with pytest.raises(RagkitError, match=said) as caught:
             load_encoder(spec)
         assert "\n" not in str(caught.value)

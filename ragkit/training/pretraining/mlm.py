@@ -35,6 +35,9 @@ from ragkit.training.pretraining.mlm_data import (
 )
 from ragkit.training.recipe import LoopSettings, OnEvent, Recipe, TrainingResult
 
+PACKAGED_BERT = Path(__file__).parents[2] / "weights" / "bert"
+"""The BERT that comes with ragkit, `model="bert"`."""
+
 FROM_SCRATCH = LoopSettings(learning_rate=5e-4, epochs=10.0, warm_up=0.1, validate_every=1000)
 ADAPTING = replace(FROM_SCRATCH, learning_rate=5e-5, epochs=3.0)
 """Gentler, for a model that has learnt a language already."""
@@ -44,10 +47,10 @@ ADAPTING = replace(FROM_SCRATCH, learning_rate=5e-5, epochs=3.0)
 class MlmSettings:
     """What is pretrained and how, next to the loop's settings.
 
-    `model`, the folder of a BERT or "packaged", is trained further (`ADAPTING` is the loop for that); without
-    it one of `layers` x `width` starts from random weights. `tokenizer` is a folder, too; without it and
-    without a model, one of `vocabulary` pieces is learnt from the corpus. `rate` is the share of tokens to
-    predict. `held_out` tokens, at most a tenth of all, validate.
+    `model`, the folder of a BERT, "bert" (ours) or "packaged" (the encoder), is trained further (`ADAPTING`
+    is the loop for that); without it one of `layers` x `width` starts from random weights. `tokenizer` is a
+    folder, too; without it and without a model, one of `vocabulary` pieces is learnt from the corpus. `rate`
+    is the share of tokens to predict. `held_out` tokens, at most a tenth of all, validate.
     """
 
     loop: LoopSettings = FROM_SCRATCH
@@ -171,8 +174,9 @@ def train_mlm(
             a run with other settings or data.
     """
     settings = settings or MlmSettings()
-    if settings.model == PACKAGED:
-        settings = replace(settings, model=str(packaged_folder()))
+    if settings.model in (PACKAGED, "bert"):
+        folder = packaged_folder() if settings.model == PACKAGED else PACKAGED_BERT
+        settings = replace(settings, model=str(folder))
     torch.manual_seed(settings.loop.seed)
     documents = list(read_texts(sources))
     tokenizer = _tokenizer(documents, settings)
