@@ -11,7 +11,8 @@ from ragkit_cli.train import Out, Seed
 if TYPE_CHECKING:
     from ragkit.evaluation.statistics import Comparison
 
-METHODS = ("ict", "crop", "simcse", "tsdae")
+METHODS = ("ict", "crop", "deletion", "simcse", "tsdae")
+LOSSES = ("nll", "nt-xent", "barlow-twins", "byol")
 
 
 def adapt(
@@ -19,8 +20,13 @@ def adapt(
     out: Out,
     method: Annotated[
         str,
-        typer.Option("--method", help="ict, crop, simcse or tsdae: what two views of a passage are."),
+        typer.Option(
+            "--method", help="ict, crop, deletion, simcse or tsdae: what two views of a passage are."
+        ),
     ] = "ict",
+    loss: Annotated[
+        str, typer.Option("--loss", help="nll, nt-xent, barlow-twins or byol: what is learnt from the views.")
+    ] = "nll",
     frozen_passages: Annotated[
         bool,
         typer.Option("--frozen-passages", help="Train the questions' tower alone: the index stays valid."),
@@ -40,13 +46,15 @@ def adapt(
 
     Example: ragkit adapt indexes/handbook --out runs/adapted
     """
-    if method not in METHODS:
-        raise typer.BadParameter(f"{method!r} is not one of {', '.join(METHODS)}", param_hint="--method")
+    for option, given, known in (("--method", method, METHODS), ("--loss", loss, LOSSES)):
+        if given not in known:
+            raise typer.BadParameter(f"{given!r} is not one of {', '.join(known)}", param_hint=option)
     from ragkit.training.adaptation.adapt import AdaptSettings, report_json
     from ragkit.training.adaptation.adapt import adapt as adapt_index
 
     settings = AdaptSettings(
         method=method,  # type: ignore[arg-type]
+        loss=loss,  # type: ignore[arg-type]
         frozen_passages=frozen_passages,
         batch=batch,
         max_steps=max_steps,

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from ragkit.encoders.loading import load_encoder
 from ragkit.encoders.sentence import passage_text
 from ragkit.errors import RagkitError
@@ -15,6 +17,7 @@ from ragkit.training.adaptation.denoising import denoising_loss
 from ragkit.training.adaptation.lessons import ViewLessons
 from ragkit.training.adaptation.passages import choose_passages
 from ragkit.training.adaptation.self_test import MEASURES, write_self_test
+from ragkit.training.adaptation.view_losses import ViewLossName, view_loss
 from ragkit.training.adaptation.views import Method
 from ragkit.training.recipe import OnEvent
 from ragkit.training.retrieval.plan import DualEncoderSettings
@@ -26,6 +29,7 @@ from ragkit.training.retrieval.towers import build_towers, training_shape
 class AdaptSettings:
     """How an encoder is adapted.
 
+    `method` makes the two views of a passage, `loss` is what is learnt from them (`tsdae` brings its own).
     `max_steps` steps of `batch` passages, but no passage more than `epochs` times. `frozen_passages` trains
     the questions' tower alone, so that the index stays as it is. `keep` is the share of the starting weights
     in the result. Of the index's passages `held_out` at most, a tenth at most, in whole documents, are not
@@ -33,6 +37,7 @@ class AdaptSettings:
     """
 
     method: Method = "ict"
+    loss: ViewLossName = "nll"
     frozen_passages: bool = False
     batch: int = 32
     max_steps: int = 100
@@ -53,6 +58,7 @@ class AdaptationReport:
     model: Path
     encoder: str
     method: Method
+    loss: ViewLossName
     steps: int
     passages: int
     documents_held: int
@@ -92,10 +98,14 @@ def adapt(
             that cannot be trained, or a run in `out` with other settings or passages.
     """
     s = settings or AdaptSettings()
-    if s.frozen_passages and s.method in ("simcse", "tsdae"):
-        raise RagkitError(
-            f"{s.method} trains the vectors of passages themselves: with frozen passages use ict or crop"
-        )
+    for name in (s.method, s.loss):
+        if s.frozen_passages and name not in ("ict", "crop", "nll"):
+            raise RagkitError(
+                f"{name} trains the vectors of passages themselves: "
+                "with frozen passages use ict or crop, by nll"
+            )
+    if s.method == "tsdae" and s.loss != "nll":
+        raise RagkitError(f"tsdae has a loss of its own, a decoder's: leave {s.loss} out, or use crop")
     if s.batch < 2:
         raise RagkitError("a batch needs two passages or more: each one's are the others' negatives")
     if not 0 <= s.keep < 1:
@@ -120,7 +130,10 @@ def adapt(
     if towers.stored is not None:
         texts = [passage_text(passage.title, passage.text) for passage in chosen.training]
         towers.stored.put(texts, stored(chosen.training_rows))
-    loss = denoising_loss(towers.model, spec, s.seed) if s.method == "tsdae" else None
+    if s.method == "tsdae":
+        loss: nn.Module | None = denoising_loss(towers.model, spec, s.seed)
+    else:
+        loss = view_loss(towers.model, s.loss, s.seed)
     with training_shape(towers.model, s.max_tokens, dropout=s.method == "simcse"):
         train_towers(towers.model, lessons, None, out, dual, told, loss)
     towers.save(out / "model")
@@ -134,6 +147,7 @@ def adapt(
         model=out / "model",
         encoder=spec,
         method=s.method,
+        loss=s.loss,
         steps=lessons.total,
         passages=len(lessons),
         documents_held=chosen.documents_held,

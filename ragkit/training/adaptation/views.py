@@ -5,6 +5,7 @@
   words in both still count.
 - `crop`, independent cropping (Izacard et al. 2022, section 3.1): two stretches of the passage, each of 5 to
   50 % of its words, drawn independently, a tenth of their words deleted.
+- `deletion`: the whole passage twice, each time without a fifth of its words, drawn independently.
 - `simcse` (Gao et al. 2021): the passage twice; dropout makes the two vectors differ.
 - `tsdae` (Wang et al. 2021): a sentence without 60 % of its words; a decoder restores the sentence from the
   vector alone.
@@ -21,13 +22,14 @@ from ragkit.corpus.splitting import WORD
 from ragkit.encoders.sentence import passage_text
 from ragkit.training.pretraining.mlm_data import sentences
 
-Method = Literal["ict", "crop", "simcse", "tsdae"]
+Method = Literal["ict", "crop", "deletion", "simcse", "tsdae"]
 Views = tuple[str, str]
 
 ICT_KEPT = 0.1
 """Share of ICT's examples whose sentence stays in the passage."""
 CROP_SHARES = (0.05, 0.5)
 CROP_DELETED = 0.1
+DELETED = 0.2
 TSDAE_DELETED = 0.6
 SENTENCE_WORDS = 4
 """Fewer words than that say too little to ask for a passage."""
@@ -77,6 +79,14 @@ def independent_crops(
     return one(), one()
 
 
+def thinned(title: str, text: str, rng: np.random.Generator, deleted: float = DELETED) -> Views | None:
+    """The passage twice, without some of its words; None where it has fewer than two."""
+    words = _words(passage_text(title, text))
+    if len(words) < 2:
+        return None
+    return without_words(words, deleted, rng), without_words(words, deleted, rng)
+
+
 def repeated(title: str, text: str, rng: np.random.Generator) -> Views | None:
     """The passage twice."""
     whole = passage_text(title, text)
@@ -107,6 +117,7 @@ def _words(text: str) -> list[str]:
 _VIEWS: dict[Method, Callable[[str, str, np.random.Generator], Views | None]] = {
     "ict": inverse_cloze,
     "crop": independent_crops,
+    "deletion": thinned,
     "simcse": repeated,
     "tsdae": damaged,
 }

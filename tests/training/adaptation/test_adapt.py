@@ -23,6 +23,7 @@ from ragkit.training.adaptation.adapt import AdaptationReport, AdaptSettings, ad
 from ragkit.training.adaptation.denoising import denoising_loss
 from ragkit.training.adaptation.passages import choose_passages, overlapping
 from ragkit.training.adaptation.self_test import SelfTest, words, write_self_test
+from ragkit.training.adaptation.view_losses import TARGET_DECAY, ViewLossName, view_loss
 from ragkit.training.adaptation.views import Method
 from ragkit.training.curves import read_log
 from ragkit.training.retrieval.dual_encoder import DualEncoderSettings, train_dual_encoder
@@ -138,6 +139,39 @@ def test_an_untrained_encoder_learns_its_documents(index: Path, tmp_path: Path, 
     assert (tmp_path / "run" / "curve.png").is_file()
 
 
+@pytest.mark.parametrize("loss", ["nt-xent", "barlow-twins", "byol"])
+@pytest.mark.parametrize("method", ["crop", "deletion"])
+def test_every_loss_learns_from_views(
+    index: Path, tmp_path: Path, method: Method, loss: ViewLossName
+) -> None:
+    """The encoder moves, its vectors stay apart, and the loss falls (BYOL's need not: its target moves)."""
+    report = adapt(
+        index, tmp_path / "run", replace(QUICK, method=method, loss=loss, max_steps=40, epochs=20.0)
+    )
+    losses = [e["loss"] for e in read_log(tmp_path / "run" / "log.jsonl") if e["event"] == "step"]
+    assert report.loss == loss and (loss == "byol" or losses[-1] < losses[0])
+    before, after = (
+        torch.from_numpy(load_encoder(spec).encode_questions(text_of(index)[:50]))
+        for spec in (report.encoder, report.model)
+    )
+    assert not torch.allclose(before, after, atol=1e-2)
+    assert after.std(0).mean() > before.std(0).mean() / 2
+
+
+def test_byols_slow_copy_follows_and_is_not_the_model_that_learns(start: Path) -> None:
+    model = build_towers(str(start), "shared").model
+    loss: Any = view_loss(model, "byol", 0)
+    own, slow = next(loss.byol.online.parameters()), next(loss.byol.target.parameters())
+    texts = model.preprocess(["badeba fi", "gu ho"])
+    loss([texts, texts]).backward()
+    assert slow.grad is None
+    held = slow.detach().clone()
+    with torch.no_grad():
+        own += 1
+    loss([texts, texts])
+    torch.testing.assert_close(slow, held.lerp(own, 1 - TARGET_DECAY))
+
+
 def test_simcse_alone_has_dropout_to_learn_from(
     index: Path, start: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:
@@ -197,9 +231,11 @@ def kill_after(step: int) -> Callable[[dict[str, Any]], None]:
     return on_event
 
 
-@pytest.mark.parametrize("method", ["crop", "tsdae"])
+@pytest.mark.parametrize(
+    "changed", [{"method": "crop"}, {"method": "tsdae"}, {"method": "crop", "loss": "byol"}]
+)
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(
-    index: Path, tmp_path: Path, method: Method, monkeypatch: Any
+    index: Path, tmp_path: Path, changed: dict[str, Any], monkeypatch: Any
 ) -> None:
     import ragkit.training.adaptation.adapt as module
 
@@ -207,17 +243,17 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
         return DualEncoderSettings(**given, checkpoint_minutes=0.0, precision="fp32")
 
     monkeypatch.setattr(module, "DualEncoderSettings", often)
-    whole = adapt(index, tmp_path / "whole", replace(QUICK, method=method, max_steps=6))
+    whole = adapt(index, tmp_path / "whole", replace(QUICK, **changed, max_steps=6))
     with pytest.raises(Killed):
-        adapt(index, tmp_path / "torn", replace(QUICK, method=method, max_steps=6), kill_after(3))
-    torn = adapt(index, tmp_path / "torn", replace(QUICK, method=method, max_steps=6))
+        adapt(index, tmp_path / "torn", replace(QUICK, **changed, max_steps=6), kill_after(3))
+    torn = adapt(index, tmp_path / "torn", replace(QUICK, **changed, max_steps=6))
     events = read_log(tmp_path / "torn" / "log.jsonl")
     assert [(e["step"], e["resumed"]) for e in events if e["event"] == "start"] == [(0, False), (3, True)]
     ours, theirs = (load_file(report.model / "model.safetensors") for report in (torn, whole))
     for name, tensor in ours.items():
         torch.testing.assert_close(tensor, theirs[name], rtol=0, atol=1e-5)
     with pytest.raises(RagkitError, match="other settings"):
-        adapt(index, tmp_path / "torn", replace(QUICK, method=method, max_steps=6, seed=1))
+        adapt(index, tmp_path / "torn", replace(QUICK, **changed, max_steps=6, seed=1))
 
 
 def test_frozen_passages_keep_the_index_and_then_fine_tuning_goes_on(
@@ -286,6 +322,8 @@ def test_no_difference_is_no_help(index: Path, tmp_path: Path) -> None:
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"frozen_passages": True, "method": "simcse"}, "use ict or crop"),
     ({"frozen_passages": True, "method": "tsdae"}, "use ict or crop"),
+    ({"frozen_passages": True, "loss": "byol"}, "by nll"),
+    ({"method": "tsdae", "loss": "byol"}, "a loss of its own"),
     ({"batch": 1}, "two passages"),
     ({"keep": 1.0}, "share"),
 ]
