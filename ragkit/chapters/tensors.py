@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from ragkit.errors import RagkitError
 from ragkit.models.basics.minibatches import minibatches
 from ragkit.training.recipe import Recipe
 
@@ -17,6 +18,9 @@ class TensorRecipe(Recipe):
         data: tensors with one row an item, all of the same length.
         loss: from the model and a batch of each tensor to the scalar loss.
         scores: numbers on held-out data, called in evaluation mode; one of them is `best_metric`.
+
+    Raises:
+        RagkitError: if the tensors are of different lengths or empty, or hold a number that is not finite.
     """
 
     def __init__(
@@ -30,6 +34,7 @@ class TensorRecipe(Recipe):
         seed: int,
         best_metric: str = "loss",
     ) -> None:
+        _check(data)
         self.model, self.data, self.best_metric = model, data, best_metric
         self._loss, self._scores, self._batch_size, self._seed = loss, scores, batch_size, seed
 
@@ -43,3 +48,20 @@ class TensorRecipe(Recipe):
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         return self._scores(model)
+
+
+def _check(data: Sequence[Tensor]) -> None:
+    """One NaN among the data would make every weight NaN, and no loss says where it stood."""
+    lengths = [len(tensor) for tensor in data]
+    if len(set(lengths)) > 1 or not all(lengths):
+        raise RagkitError(
+            f"the tensors to train on have {', '.join(map(str, lengths))} rows: expected as many each"
+        )
+    for number, tensor in enumerate(data, 1):
+        broken = (~torch.isfinite(tensor)).nonzero()
+        if len(broken):
+            row = int(broken[0, 0])
+            raise RagkitError(
+                f"tensor {number} to train on holds {tensor[tuple(broken[0])].item()} in row {row} "
+                f"({len(broken[:, 0].unique()):,} of {len(tensor):,} rows are not finite): remove such rows"
+            )

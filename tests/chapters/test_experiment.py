@@ -79,3 +79,21 @@ def test_a_run_is_repeatable_and_goes_on_where_it_was(tmp_path: Path) -> None:
 def test_numbers_of_all_seeds_are_kept_apart() -> None:
     found = over_seeds(Line(), seeds=(0, 1))
     assert len(found["loss"]) == 2 and found["loss"][0] != found["loss"][1]
+
+
+def test_data_that_would_spoil_every_weight_are_named() -> None:
+    def recipe(*data: torch.Tensor) -> TensorRecipe:
+        return TensorRecipe(
+            nn.Linear(1, 1), data, lambda *_: torch.zeros(()), lambda _: {}, batch_size=2, seed=0
+        )
+
+    x = torch.linspace(-1, 1, 6)[:, None]
+    for bad in (torch.nan, torch.inf):
+        y = x.clone()
+        y[4] = bad
+        with pytest.raises(RagkitError, match=rf"tensor 2 .* {bad} in row 4 \(1 of 6 rows"):
+            recipe(x, y)
+    with pytest.raises(RagkitError, match="6, 5 rows"):
+        recipe(x, x[:5])
+    with pytest.raises(RagkitError, match="0 rows"):
+        recipe(x[:0])
