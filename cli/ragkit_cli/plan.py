@@ -1,6 +1,5 @@
 """`ragkit index plan`: the smallest vector engine that keeps what is asked; `verify --recall` checks it."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -50,10 +49,6 @@ def plan(
         ),
     ] = None,
     questions: QuestionsOption = None,
-    passages: Annotated[
-        int | None,
-        typer.Option("--passages", min=1, help="Plan for so many, more than there are; builds nothing."),
-    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the table and build nothing.")] = False,
     json: Json = False,
 ) -> None:  # fmt: skip
@@ -70,10 +65,10 @@ def plan(
     with progress() as bars:
         stages = Stages(bars)
         made = planning.plan(
-            opened, goals, questions=asked_of(opened, questions), passages=passages,
+            opened, goals, questions=asked_of(opened, questions),
             on_progress=stages.of("measuring", "engines"),
         )  # fmt: skip
-        builds = bool(made.kept) and not dry_run and passages is None
+        builds = bool(made.kept) and not dry_run
         if builds:
             build(opened, made, stages)
     if json:
@@ -115,8 +110,10 @@ def recall_line(check: "RecallCheck") -> str:
 
 
 def _show(index: "Index", made: "Plan") -> None:
-    where = "measured" if made.measured else f"expected, from samples of {_and(made.sizes)}"
-    note(f"{index.path}: {made.passages:,} passages, {made.asked} {_kind(made.questions)} asked; {where}")
+    on = (
+        "measured" if made.measured else f"measured on {made.sampled:,}, the questions' neighbours among them"
+    )
+    note(f"{index.path}: {made.passages:,} passages, {made.asked} {_kind(made.questions)} asked; {on}")
     if made.note:
         note(made.note)
     chosen = made.kept[0] if made.kept else None
@@ -141,7 +138,7 @@ def _content(index: "Index", made: "Plan", built: bool) -> dict[str, Any]:
         "path": str(index.path),
         "goals": asdict(made.goals),
         "passages": made.passages,
-        "measured_at": made.sizes,
+        "measured_on": made.sampled,
         "questions": made.questions,
         "asked": made.asked,
         "note": made.note,
@@ -158,8 +155,3 @@ def _row(row: "Row") -> dict[str, Any]:
 def _kind(questions: str) -> str:
     names = {"sentences": "sentences of the passages", "vectors": "vectors of passages"}
     return names.get(questions, f"questions of {questions}")
-
-
-def _and(sizes: Sequence[int]) -> str:
-    *others, last = (f"{size:,}" for size in sizes)
-    return f"{', '.join(others)} and {last}" if others else last

@@ -108,6 +108,13 @@ class FaissIndex:
                     f"({_reason(error)}): use auto or flat"
                 ) from error
 
+    def take_centroids(self, other: "FaissIndex") -> None:
+        """Of the inverted lists of a trained engine, where both have as many of as many dimensions: `train`
+        then looks for no others."""
+        ours, theirs = (faiss.try_extract_index_ivf(index._engine) for index in (self, other))
+        if ours is not None and theirs is not None and (ours.nlist, ours.d) == (theirs.nlist, theirs.d):
+            ours.quantizer.add(theirs.quantizer.reconstruct_n(0, theirs.nlist))
+
     def spill_into(self, folder: Path) -> None:
         """From now on inverted lists that outgrow memory wait in files of `folder` until `save`; till then
         there is no searching."""

@@ -41,7 +41,7 @@ class Promise:
     expected: float
     """As measured on, or extrapolated from, a sample of the vectors."""
     passages: int
-    """How many there were, or were planned for: of more it says nothing."""
+    """How many there were: of more it says nothing."""
     questions: str
     """What was asked: "sentences" of the passages, the passages' own "vectors", or a data set's name."""
 

@@ -8,8 +8,8 @@ from itertools import product
 
 from ragkit.index.recipe import Choice, Recipe, choose
 
-SHARES = [Fraction(part, 1 << power) for power in range(8, 1, -1) for part in (2, 3)]
-"""Of the inverted lists that a search looks into: 1/128, 3/256, 1/64, ... 3/4 (of 128 lists, 1 to 96)."""
+SHARES = [Fraction(part, 1 << power) for power in range(10, 1, -1) for part in (2, 3)]
+"""Of the inverted lists that a search looks into: 1/512, 3/1024, 1/256, ... 3/4 (of 512 lists, 1 to 384)."""
 BEAMS = [16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024]
 """efSearch: how many of a graph's vectors a search keeps in sight."""
 REFINED = [2, 4, 8, 16]

@@ -1,9 +1,10 @@
-"""From the sizes that were measured to the size that is planned for.
+"""From a sample to the whole index: the laws that recall, time and memory follow.
 
-Straight lines by least squares (`numpy.polyfit`): the log-odds of recall over log n; the logarithm of
-seconds over log n (power laws); bytes over n.
+Straight lines: seconds of a search in inverted lists over the vectors and lists that it looks at; bytes over
+n; the logarithm of a graph's seconds and the log-odds of its recall over log n.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,49 +25,49 @@ class Recall:
     bound: float
 
 
-def recall_at(target: int, sizes: list[int], recalls: Values, k: int) -> Recall:
-    """Of a corpus of `target` passages, from (sizes, questions) recalls@k of the same questions.
+def recall_of(recalls: Values, k: int, fall: Values | None = None, times: float = 1.0) -> Recall:
+    """From (questions,) recalls@k.
 
-    Where the target was measured itself, nothing is extrapolated. Else the bound is no higher than the
-    largest sample's: a law that says that more passages are easier is not relied on. One-sided bootstrap
-    over questions (Efron 1979); half a neighbour found and half missed are added, so that a few questions
-    without a miss do not promise that there is none.
+    One-sided bootstrap over questions (Efron 1979); half a neighbour found and half missed are added, so that
+    a few questions without a miss do not promise that there is none. `fall`: (2, questions) recalls of a
+    smaller and a larger corpus; from one to the other log-odds fell, and `times` as much they fall again.
     """
-    questions = recalls.shape[1]
-    drawn = np.random.default_rng(SEED).integers(questions, size=(RESAMPLES, questions))
-    means = recalls[:, drawn].mean(axis=2)  # (sizes, resamples)
-    lowest = 1 - CONFIDENCE
-    largest = float(np.quantile(_shrunk(means[-1], questions * k), lowest))
-    if sizes[-1] == target:
-        return Recall(float(recalls[-1].mean()), largest)
-    observed = np.column_stack([recalls.mean(axis=1), means])
-    predicted = _law(target, sizes, _shrunk(observed, questions * k))
-    return Recall(float(predicted[0]), min(largest, float(np.quantile(predicted[1:], lowest))))
+    from scipy.special import expit, logit
+
+    count = len(recalls)
+    drawn = np.random.default_rng(SEED).integers(count, size=(RESAMPLES, count))
+
+    def odds(values: Values) -> Values:
+        means = np.concatenate([[values.mean()], values[drawn].mean(axis=1)])
+        return np.asarray(logit((means * count * k + 0.5) / (count * k + 1)))
+
+    reached = odds(recalls)
+    if fall is not None:
+        reached = reached + times * np.minimum(0, odds(fall[1]) - odds(fall[0]))
+    expected = float(recalls.mean()) if fall is None else float(expit(reached[0]))
+    return Recall(expected, float(np.quantile(expit(reached[1:]), 1 - CONFIDENCE)))
 
 
-def power_law(target: int, sizes: list[int], values: list[float], steepest: float) -> float:
+def scan_law(looked_at: Values, seconds: Values, targets: Values) -> Values:
+    """Seconds, (m,), at `targets`, (m, 2): lists and vectors that a search looks at, from (n, 2) and (n,).
+
+    By least squares of relative errors, no coefficient below 0: the constant holds the choice of the lists.
+    """
+    from scipy.optimize import nnls
+
+    design = np.column_stack([np.ones(len(seconds)), looked_at]) / seconds[:, None]
+    scale = np.maximum(np.abs(design).max(axis=0), 1e-30)
+    coefficients = nnls(design / scale, np.ones(len(seconds)))[0] / scale
+    return np.asarray(coefficients[0] + targets @ coefficients[1:])
+
+
+def power_law(target: int, sizes: Sequence[int], values: Sequence[float], steepest: float) -> float:
     """Its value at `target`, the exponent kept between 0 (no cost shrinks with size) and `steepest`."""
-    if sizes[-1] == target:
-        return values[-1]
     x, y = np.log(sizes), np.log(np.maximum(values, 1e-9))
     slope = float(np.clip(np.polyfit(x, y, 1)[0], 0, steepest))
     return float(np.exp(y.mean() + slope * (np.log(target) - x.mean())))
 
 
-def affine_law(target: int, sizes: list[int], values: list[int]) -> int:
+def affine_law(target: int, sizes: Sequence[int], values: Sequence[int]) -> int:
     """Its value at `target`, which is at least the last value."""
-    if sizes[-1] == target:
-        return values[-1]
     return max(values[-1], round(float(np.polyval(np.polyfit(sizes, values, 1), target))))
-
-
-def _shrunk(recalls: Values, neighbours: int) -> Values:
-    return (recalls * neighbours + 0.5) / (neighbours + 1)
-
-
-def _law(target: int, sizes: list[int], recalls: Values) -> Values:
-    """(n,) at `target`, from (sizes, n)."""
-    from scipy.special import expit, logit
-
-    slope, intercept = np.polyfit(np.log(sizes), logit(recalls), 1)
-    return np.asarray(expit(slope * np.log(target) + intercept))

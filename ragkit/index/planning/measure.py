@@ -1,7 +1,8 @@
 """Engines built on a sample of vectors and searched: how near to exact, how fast, how large."""
 
+import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,103 +12,119 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from ragkit.index.exact import best_products
-from ragkit.index.faiss_index import FaissIndex, added_at_once, training_rows
-from ragkit.index.planning.candidates import Candidate
+from ragkit.index.faiss_index import FaissIndex, added_at_once
+from ragkit.index.planning.candidates import Candidate, lists_of
+from ragkit.index.planning.sample import K, Nearest, Sample, Vectors
 from ragkit.index.recipe import Choice
 from ragkit.index.vector_index import Ids
 
-K = 10
-"""Recall is of the ten nearest."""
-BLOCK = 8192
-AS_HIGH = 1e-5
-"""Relative difference below which two inner products are one: passages that are there twice are as good."""
-
-Vectors = npt.NDArray[np.float32]
-Fetch = Callable[[Ids], Vectors]
-"""Rows, (n,), to their vectors, (n, d)."""
+PART = 4
+"""Times are measured on all random vectors of a sample, and on a fourth of them."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One candidate at one size."""
+    """One candidate, its engine filled to one size."""
 
     candidate: Candidate
     passages: int
     recalls: npt.NDArray[np.float64]
-    """Recall@10 of each question, (q,)."""
+    """Recall@10 of each question, (q,): of the whole where the engine holds the sample, else of what it
+    holds."""
     p50: float
     p95: float
     """Seconds of the processor's time that a single search takes on one thread."""
+    scanned: float
+    """Vectors of inverted lists that a search scores, on average. NaN where the lists that a search looked
+    into held too few, so that it had to look into all."""
     size: int
     """Bytes of the engine, its ids included."""
-    build: float
+    train: float
     """Seconds."""
+    add: float
+    """Seconds that it took to fill it."""
 
 
-def measure(candidates: list[Candidate], vectors: Vectors, questions: Vectors) -> Iterator[Measured]:
-    """All of one recipe: the engine is built once, then searched with the parameters of each."""
-    passages, dimension = vectors.shape
-    nearest = Nearest(questions, _blocks(vectors))
-    engine, seconds = build(
-        candidates[0].choice(passages, dimension), passages, dimension, vectors.__getitem__
-    )
-    size = size_of(engine)
-    for candidate in candidates:
-        engine.set_search(candidate.choice(passages, dimension).search)
-        found, spent = timed_searches(engine, questions)
-        p50, p95 = np.quantile(spent, (0.5, 0.95))
-        recalls = nearest.recalls(found, vectors.__getitem__)
-        yield Measured(candidate, passages, recalls, float(p50), float(p95), size, seconds)
+class Training:
+    """Trains engines on one set of vectors. The centroids of inverted lists, which take longest, are found
+    once for all engines that have as many."""
+
+    def __init__(self, vectors: Vectors):
+        self._vectors = vectors
+        self._lists: dict[int, tuple[FaissIndex, float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._vectors)
+
+    def engine(self, choice: Choice) -> tuple[FaissIndex, float]:
+        """An empty engine and the seconds that its training takes."""
+        engine = FaissIndex(self._vectors.shape[1], choice.factory, choice.search)
+        shared = 0.0
+        if (lists := lists_of(choice.factory)) > 1:
+            if lists not in self._lists:
+                self._lists[lists] = self._trained(FaissIndex(self._vectors.shape[1], f"IVF{lists},Flat"))
+            donor, shared = self._lists[lists]
+            engine.take_centroids(donor)
+        engine, seconds = self._trained(engine)
+        return engine, shared + seconds
+
+    def _trained(self, engine: FaissIndex) -> tuple[FaissIndex, float]:
+        begin = time.perf_counter()
+        engine.train(self._vectors)
+        return engine, time.perf_counter() - begin
 
 
-def build(choice: Choice, passages: int, dimension: int, fetch: Fetch) -> tuple[FaissIndex, float]:
-    """An engine of rows 0 to `passages`, trained on a sample as an index's is, and the seconds it took."""
-    begin = time.perf_counter()
-    engine = FaissIndex(dimension, choice.factory, choice.search)
-    if not engine.is_trained:
-        sample = np.random.default_rng(0).permutation(passages)[: training_rows(choice.factory)]
-        engine.train(fetch(np.sort(sample)))
-    step = added_at_once(choice.factory, dimension) or passages
-    for at in range(0, passages, step):
-        rows = np.arange(at, min(at + step, passages), dtype=np.int64)
-        engine.add(fetch(rows), rows)
-    return engine, time.perf_counter() - begin
+def measure(candidates: list[Candidate], sample: Sample, training: Training) -> Iterator[Measured]:
+    """All of one recipe: its engine for the whole is filled with the sample and searched with the parameters
+    of each.
+
+    Where the sample is not the whole, it is filled with a part of the random vectors, then with all of them,
+    then with the neighbourhoods too.
+    """
+    dimension = sample.others.shape[1]
+    choices = [candidate.choice(sample.passages, dimension) for candidate in candidates]
+    engine, train = training.engine(choices[0])
+    questions, held, add = sample.nearest.questions, sample.others[:0], 0.0
+    if sample.whole:
+        fills = [sample.others]
+    else:
+        part = len(sample.others) // PART
+        fills = [sample.others[:part], sample.others[part:], sample.near]
+    for number, vectors in enumerate(fills):
+        add += _fill(engine, choices[0].factory, vectors, len(held))
+        held = np.concatenate([held, vectors])
+        nearest = sample.nearest
+        if number < len(fills) - 1:
+            nearest = Nearest.among(questions, held.__getitem__, np.arange(len(held)))
+        size = size_of(engine)
+        for candidate, choice in zip(candidates, choices, strict=True):
+            engine.set_search(choice.search)
+            found, spent, scanned = timed_searches(engine, questions)
+            p50, p95 = np.quantile(spent, (0.5, 0.95))
+            recalls = nearest.recalls(found, held.__getitem__)
+            yield Measured(
+                candidate, len(held), recalls, float(p50), float(p95), scanned, size, train, add
+            )  # fmt: skip
 
 
-def timed_searches(engine: FaissIndex, questions: Vectors) -> tuple[Ids, list[float]]:
-    """The rows found for each question, (q, K), and the processor's seconds that each search took.
+def timed_searches(engine: FaissIndex, questions: Vectors) -> tuple[Ids, list[float], float]:
+    """The rows found for each question, (q, K), the processor's seconds that each search took, and how many
+    vectors of inverted lists one scores (see `Measured`).
 
     Questions come one by one, on one thread. Its own time, unlike the clock's, is not the other programs'.
     """
     found, spent = [], []
     with one_thread():
         engine.search(questions[:1], K)
+        faiss.cvar.indexIVF_stats.reset()
         for question in questions:
             begin = time.thread_time()
             _, rows = engine.search(question[None], K)
             spent.append(time.thread_time() - begin)
             found.append(rows[0])
-    return np.array(found), spent
-
-
-class Nearest:
-    """The exact nearest neighbours of questions, and how many of them were found."""
-
-    def __init__(self, questions: Vectors, blocks: Iterable[tuple[Ids, Vectors]], own: Ids | None = None):
-        """`blocks`: rows, ascending, and their vectors, a few thousand at a time. `own`: the row of each
-        question where it is a passage's vector itself; it does not count as a neighbour."""
-        self._questions = questions
-        scores, rows = best_products(questions, blocks, K if own is None else K + 1)
-        self._kth = scores[:, K - 1] if own is None else _without(scores, rows, own)[:, K - 1]
-
-    def recalls(self, found: Ids, fetch: Fetch) -> npt.NDArray[np.float64]:
-        """(q,), from (q, K) rows that a search returned; -1 is none. A row counts whose vector is as near as
-        the tenth nearest."""
-        vectors = fetch(np.maximum(found, 0).ravel()).reshape(*found.shape, -1)
-        scores = np.einsum("qkd,qd->qk", vectors, self._questions)
-        least = self._kth - AS_HIGH * np.abs(self._kth)
-        return np.asarray(((scores >= least[:, None]) & (found >= 0)).mean(axis=1))
+        stats = faiss.cvar.indexIVF_stats
+        scanned = stats.ndis / len(questions) if stats.nq <= len(questions) else math.nan
+    return np.array(found), spent, scanned
 
 
 @contextmanager
@@ -128,14 +145,11 @@ def size_of(engine: FaissIndex) -> int:
         return (Path(folder) / "engine").stat().st_size
 
 
-def _blocks(vectors: Vectors) -> Iterator[tuple[Ids, Vectors]]:
-    for at in range(0, len(vectors), BLOCK):
-        part = vectors[at : at + BLOCK]
-        yield np.arange(at, at + len(part)), part
-
-
-def _without(scores: npt.NDArray[np.float32], rows: Ids, own: Ids) -> npt.NDArray[np.float32]:
-    """Without each question's own row where it is among them, else without the last: one column fewer."""
-    out = rows == own[:, None]
-    out[~out.any(axis=1), -1] = True
-    return scores[~out].reshape(len(scores), -1)
+def _fill(engine: FaissIndex, factory: str, vectors: Vectors, first: int) -> float:
+    """The seconds that it takes to add the vectors as rows from `first` on."""
+    begin = time.perf_counter()
+    step = added_at_once(factory, vectors.shape[1]) or len(vectors)
+    for at in range(0, len(vectors), step):
+        some = vectors[at : at + step]
+        engine.add(some, np.arange(first + at, first + at + len(some), dtype=np.int64))
+    return time.perf_counter() - begin

@@ -1,30 +1,31 @@
 """The cheapest engine that keeps what is asked of it, found by measuring on the user's own vectors."""
 
+import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ragkit.errors import RagkitError
-from ragkit.index.faiss_index import needed_rows
+from ragkit.index.faiss_index import needed_rows, training_rows
 from ragkit.index.planning.candidates import Candidate, candidates, is_exact
 from ragkit.index.planning.goals import Goals, loosened
-from ragkit.index.planning.laws import Recall, affine_law, power_law, recall_at
-from ragkit.index.planning.measure import Fetch, K, Measured, measure
+from ragkit.index.planning.laws import Recall, affine_law, power_law, recall_of, scan_law
+from ragkit.index.planning.measure import Measured, Training, measure
 from ragkit.index.planning.questions import Questions, live_rows, questions_of
 from ragkit.index.planning.row import Row, front
+from ragkit.index.planning.sample import Fetch, K, Sample, draw
 from ragkit.index.recipe import choose, recipes
 from ragkit.index.stored import StoredIndex
 from ragkit.index.vector_index import Ids
 
-SAMPLE = 50_000
-"""Vectors at most that engines are built on. An index with no more is measured as it is."""
+SAMPLE = 65_536
+"""Vectors that engines are built on. An index with no more is measured as it is."""
 FEWEST = 200
-STEP = 4
-"""The samples are a fourth and a sixteenth of the largest."""
-STEEPEST_SEARCH, STEEPEST_BUILD = 1.25, 2.0
-"""Exponents of n: a search reads every vector at most, and caches serve more vectors worse."""
+STEEPEST_SCAN, STEEPEST_WALK, STEEPEST_ADD = 1.25, 0.5, 1.25
+"""Exponents of n, at most: exact search reads every vector, and caches serve more vectors worse; a graph's
+walk grows little faster than log n."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class Plan:
 
     goals: Goals
     passages: int
-    """What it is a plan for."""
-    sizes: list[int]
-    """Where was measured; where the last is `passages`, nothing is extrapolated."""
+    """Vectors of the index."""
+    sampled: int
+    """On how many of them engines were measured."""
     questions: str
     """What was asked, see `Questions`."""
     asked: int
@@ -45,8 +46,8 @@ class Plan:
 
     @property
     def measured(self) -> bool:
-        """Whether at the full size: else extrapolated to it."""
-        return self.sizes[-1] == self.passages
+        """Whether on all: else what is said of the whole follows from laws."""
+        return self.sampled == self.passages
 
     @property
     def kept(self) -> list[Row]:
@@ -73,15 +74,13 @@ def plan(
     goals: Goals,
     *,
     questions: Questions | None = None,
-    passages: int | None = None,
     sample: int = SAMPLE,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Plan:
     """Measures every recipe on the index's vectors, as the encoder gave them: nothing is encoded but the
     questions (`questions_of`).
 
-    `passages`: to plan for more than there are. Raises RagkitError where there are too few to measure on, or
-    the index's cache lacks vectors.
+    Raises RagkitError where there are too few passages to measure on, or the index's cache lacks vectors.
     """
     rows = live_rows(index)
     if len(rows) < FEWEST:
@@ -89,13 +88,9 @@ def plan(
             f"{index.path} holds {len(rows)} passages, too few to measure on: exact search, which "
             f"`--index auto` takes, is fast for them; plan from {FEWEST} on"
         )
-    if passages is not None and passages < len(rows):
-        raise RagkitError(f"{index.path} holds {len(rows):,} passages already: plan for no fewer")
     vectors = index.passage_vectors()
-    return plan_vectors(
-        vectors, rows, questions or questions_of(index), goals,
-        passages=passages, sample=sample, on_progress=on_progress,
-    )  # fmt: skip
+    asked = questions or questions_of(index)
+    return plan_vectors(vectors, rows, asked, goals, sample=sample, on_progress=on_progress)
 
 
 def plan_vectors(
@@ -104,71 +99,83 @@ def plan_vectors(
     questions: Questions,
     goals: Goals,
     *,
-    passages: int | None = None,
     sample: int = SAMPLE,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Plan:
-    """As `plan`, for the vectors of `rows`, wherever they are. The draw of the sample has a fixed seed."""
+    """As `plan`, for the vectors of `rows`, ascending, wherever they are."""
     if questions.rows is not None:
         rows = np.setdiff1d(rows, questions.rows)
-        passages = len(rows) if passages is None else passages
-    target = passages or len(rows)
-    sizes = sample_sizes(min(len(rows), sample), target)
-    drawn = np.random.default_rng(0).permutation(rows)[: sizes[-1]]
-    vectors = np.ascontiguousarray(fetch(drawn))
-    dimension = vectors.shape[1]
+    drawn = draw(fetch, rows, questions.vectors, sample)
+    training = Training(drawn.training)
+    passages, dimension = len(rows), drawn.others.shape[1]
     groups = [
-        (size, group)
+        [one for one in candidates(recipe) if one.measurable(passages, dimension) and _measurable(one, drawn)]
         for recipe in recipes()
-        if needed_rows(choose(recipe.name, sizes[0], dimension).factory) <= sizes[0]
-        for size in sizes
-        if (group := [c for c in candidates(recipe) if c.measurable(size, dimension)])
+        if needed_rows(choose(recipe.name, passages, dimension).factory) <= len(training)
     ]
-    measured: dict[Candidate, list[Measured]] = defaultdict(list)
-    for done, (size, group) in enumerate(groups):
+    found: list[Row] = []
+    for done, group in enumerate(groups):
         if on_progress is not None:
             on_progress(done, len(groups))
-        for one in measure(group, vectors[:size], questions.vectors):
-            measured[one.candidate].append(one)
+        if group:
+            found += _rows(list(measure(group, drawn, training)), drawn, len(training))
     if on_progress is not None:
         on_progress(len(groups), len(groups))
     return Plan(
-        goals=goals,
-        passages=target,
-        sizes=sizes,
-        questions=questions.kind,
-        asked=len(questions.vectors),
-        note=questions.note,
-        rows=list(_rows(measured, target, dimension)),
-    )
+        goals=goals, passages=passages, sampled=len(drawn), questions=questions.kind,
+        asked=len(questions.vectors), note=questions.note, rows=found,
+    )  # fmt: skip
 
 
-def sample_sizes(most: int, target: int) -> list[int]:
-    """The sizes to measure at, ascending: the target alone where the sample is as large."""
-    if most >= target:
-        return [target]
-    return [size for size in (most // STEP**2, most // STEP, most) if size >= FEWEST // STEP]
+def _measurable(candidate: Candidate, sample: Sample) -> bool:
+    """Of vectors that are scored again more must be in the sample than are scored again, or all are found."""
+    return sample.whole or candidate.refined is None or 2 * K * candidate.refined <= sample.near_each
 
 
-def _rows(measured: dict[Candidate, list[Measured]], target: int, dimension: int) -> Iterator[Row]:
-    """What was measured at each size as what is expected at `target`."""
-    for candidate, ones in measured.items():
-        sizes = [one.passages for one in ones]
-        if sizes[-1] != target and len(sizes) < 2:
-            continue  # one size shows no law
-        choice = candidate.choice(target, dimension)
-        recalls = np.array([one.recalls for one in ones])
-        recall = Recall(1.0, 1.0) if is_exact(choice.factory) else recall_at(target, sizes, recalls, K)
-        ram = affine_law(target, sizes, [one.size for one in ones])
+def _rows(measured: list[Measured], sample: Sample, trained: int) -> Iterator[Row]:
+    """What was measured of one recipe as what is expected of the whole."""
+    of = defaultdict(list)
+    for one in measured:
+        of[one.candidate].append(one)
+    for candidate, fills in of.items():
+        choice = candidate.choice(sample.passages, sample.others.shape[1])
+        last = fills[-1]
+        p50, p95, ram, build = last.p50, last.p95, last.size, last.train + last.add
+        fall, times = None, 1.0
+        if not sample.whole:
+            few, many, _ = fills
+            sizes = few.passages, many.passages
+            p50, p95 = (_seconds(name, candidate, of, sample.passages) for name in ("p50", "p95"))
+            ram = affine_law(sample.passages, sizes, (few.size, many.size))
+            used = min(sample.passages, training_rows(choice.factory))
+            build = last.train * used / trained
+            build += power_law(sample.passages, sizes, (few.add, many.add), STEEPEST_ADD)
+            if candidate.beam is not None:
+                fall = np.array([few.recalls, many.recalls])
+                times = math.log(sample.passages / last.passages) / math.log(sizes[1] / sizes[0])
+        exact = is_exact(choice.factory)
+        recall = Recall(1.0, 1.0) if exact else recall_of(last.recalls, K, fall, times)
         yield Row(
-            recipe=candidate.recipe,
-            factory=choice.factory,
-            search=choice.search,
-            recall=recall.expected,
-            bound=recall.bound,
-            p50=power_law(target, sizes, [one.p50 for one in ones], STEEPEST_SEARCH),
-            p95=power_law(target, sizes, [one.p95 for one in ones], STEEPEST_SEARCH),
-            bytes_a_vector=ram / target,
-            ram=ram,
-            build=power_law(target, sizes, [one.build for one in ones], STEEPEST_BUILD),
-        )
+            recipe=candidate.recipe, factory=choice.factory, search=choice.search, recall=recall.expected,
+            bound=recall.bound, p50=p50, p95=p95, bytes_a_vector=ram / sample.passages, ram=ram, build=build,
+        )  # fmt: skip
+
+
+def _seconds(name: str, candidate: Candidate, of: Mapping[Candidate, list[Measured]], passages: int) -> float:
+    """Of a search of the whole, from the engine with a part of the random vectors and with all of them."""
+    few, many, _ = of[candidate]
+    if candidate.share is None:
+        times = [getattr(one, name) for one in (few, many)]
+        steepest = STEEPEST_SCAN if candidate.beam is None else STEEPEST_WALK
+        return power_law(passages, (few.passages, many.passages), times, steepest)
+    alike = [
+        one for key, fills in of.items() if key.refined == candidate.refined
+        for one in fills[:2] if not math.isnan(one.scanned)
+    ]  # fmt: skip
+    shares = np.array([float(one.candidate.share or 0) for one in alike])
+    scanned = np.array([one.scanned for one in alike])
+    crowded = float(np.mean(scanned / (shares * [one.passages for one in alike])))
+    seconds = np.array([getattr(one, name) for one in alike])
+    share = float(candidate.share)
+    target = np.array([[share, crowded * share * passages]])
+    return float(scan_law(np.column_stack([shares, scanned]), seconds, target)[0])

@@ -1,6 +1,5 @@
 """A plan built, and what it promised measured on the whole index."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,9 +7,9 @@ import numpy as np
 from ragkit.errors import RagkitError
 from ragkit.index.events import OnEvent
 from ragkit.index.manifest import Promise
-from ragkit.index.planning.measure import BLOCK, K, Nearest, Vectors
 from ragkit.index.planning.plan import Plan
 from ragkit.index.planning.questions import Questions, live_rows, questions_of
+from ragkit.index.planning.sample import K, Nearest
 from ragkit.index.recipe import Choice
 from ragkit.index.rewriting import rebuild_engine
 from ragkit.index.stored import StoredIndex
@@ -51,15 +50,10 @@ def build(index: StoredIndex, plan: Plan, on_event: OnEvent | None = None) -> No
     """The next generation of the index, with the engine that the plan chose. `index` goes on to show the one
     that it was opened with.
 
-    Raises RagkitError where the plan chose none, or is for another size than the index has.
+    Raises RagkitError where the plan chose none.
     """
     row = plan.chosen
-    if plan.passages > len(index):
-        raise RagkitError(
-            f"the plan is for {plan.passages:,} passages, {index.path} holds {len(index):,}: add the others, "
-            "then plan and build"
-        )
-    promise = Promise(plan.goals.recall, round(row.recall, 4), plan.passages, plan.questions)
+    promise = Promise(plan.goals.recall, round(row.recall, 4), len(index), plan.questions)
     rebuild_engine(index.path, Choice(row.factory, dict(row.search)), promise, on_event)
 
 
@@ -73,12 +67,7 @@ def check_recall(index: StoredIndex, questions: Questions | None = None) -> Reca
         raise RagkitError(f"{index.path} holds {len(live)} passages: every search finds them all")
     questions = questions or questions_of(index, seed=SEED)
     fetch = index.passage_vectors()
-
-    def blocks() -> Iterator[tuple[Ids, Vectors]]:
-        for at in range(0, len(live), BLOCK):
-            yield live[at : at + BLOCK], fetch(live[at : at + BLOCK])
-
-    nearest = Nearest(questions.vectors, blocks(), questions.rows)
+    nearest = Nearest.among(questions.vectors, fetch, live, questions.rows)
     recalls = nearest.recalls(_found(index, questions), fetch)
     random = np.random.default_rng(SEED)
     means = recalls[random.integers(len(recalls), size=(RESAMPLES, len(recalls)))].mean(axis=1)
