@@ -3,6 +3,7 @@
 import gzip
 import math
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -22,8 +23,19 @@ NEW_LINE = "\n"
 
 def wikitext(part: str) -> list[list[str]]:
     """The paragraphs of a part of WikiText-2, as words; headings are left out."""
+    return list(chain(*wikitext_articles(part)))
+
+
+def wikitext_articles(part: str) -> list[list[list[str]]]:
+    """The same, article by article: a heading of the first level begins one."""
+    articles: list[list[list[str]]] = []
     with gzip.open(data_folder("text") / f"wikitext2_{part}.txt.gz", "rt", encoding="utf-8") as lines:
-        return [words for line in lines if len(words := line.split()) > 3 and words[0] != "="]
+        for words in map(str.split, lines):
+            if not articles or (words[:1] == ["="] and words[1] != "="):
+                articles.append([])
+            if len(words) > 3 and words[0] != "=":
+                articles[-1].append(words)
+    return [article for article in articles if article]
 
 
 @dataclass(frozen=True, kw_only=True)

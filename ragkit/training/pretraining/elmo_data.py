@@ -68,7 +68,7 @@ def word_corpus(
         RagkitError: if there is no text, too few different words, or too little to hold any out.
     """
     numbers = {BEGIN_SENTENCE: BEGIN, END_SENTENCE: END}
-    documents = [ids for text in texts if (ids := _numbered(text, numbers, row_words - 2))]
+    documents = [ids for text in texts if (ids := numbered(text, numbers, row_words - 2))]
     if not documents:
         raise RagkitError("no words to learn from: the sources are empty")
     train, held = hold_out(documents, held_out, seed)
@@ -137,7 +137,7 @@ def collate(batch: Sequence[Row]) -> tuple[Tensor, Tensor]:
     return ids, lengths
 
 
-def _numbered(text: str, numbers: dict[str, int], most: int) -> Text:
+def numbered(text: str, numbers: dict[str, int], most: int) -> Text:
     """A document's sentences, the ones above `most` words cut; new words take the next numbers."""
     found = []
     for words in sentence_words(text):
