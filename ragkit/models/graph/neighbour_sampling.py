@@ -46,16 +46,15 @@ class NeighbourSampler:
 
     def sample(self, batch: Tensor, generator: torch.Generator | None = None) -> Sample:
         """For the nodes numbered `batch` (nodes,), all of them different."""
-        touched = batch
-        place = torch.full((len(self.degrees),), -1)
-        place[batch] = torch.arange(len(batch))
-        drawn = []
+        touched, drawn = batch, []
         for fan_out in reversed(self.fan_out):
             sources, targets, stands_for = self._drawn(touched, fan_out, generator)
-            new = torch.unique(sources[place[sources] < 0])
-            place[new] = len(touched) + torch.arange(len(new))
+            new = torch.unique(sources[~torch.isin(sources, touched)])
             receivers, touched = len(touched), torch.cat([touched, new])
-            drawn.append((place[sources], targets, touched, receivers, stands_for))
+            inside, order = touched.sort()  # places are found in what is touched: the graph may be large
+            drawn.append(
+                (order[torch.searchsorted(inside, sources)], targets, touched, receivers, stands_for)
+            )
         layers = [
             Neighbours(sources, targets, self.degrees[heard], receivers, stands_for)
             for sources, targets, heard, receivers, stands_for in reversed(drawn)
