@@ -146,7 +146,9 @@ def convolution_framework() -> dict[str, float]:
     """Row 142: layers as filters f_k, weights Θ_k and a merge h."""
     heads = drawn_layer("attention", heads=3)
     parts = zip(heads.weight.chunk(3), heads.score_target, heads.score_source, strict=True)
-    attended = [(framework.Attention(w.T, target, source), w.T) for w, target, source in parts]
+    attended: list[tuple[framework.Filter, Tensor]] = [
+        (framework.Attention(w.T, target, source), w.T) for w, target, source in parts
+    ]
     general = drawn_layer("generalised")
 
     def filters(aggregate: Aggregate, *chosen: framework.Filter) -> tuple[GraphLayer, list[Any], Any]:
