@@ -13,8 +13,10 @@ from ragkit.corpus.document import Passage
 from ragkit.errors import RagkitError
 from ragkit.generation.cache import select_rows, take_rows
 from ragkit.generation.generator import Ending, Tokens
+from ragkit.generation.half import in_precision
 from ragkit.generation.prompts import INSTRUCTION, Prompt, fit, renderer
 from ragkit.generation.window import padded, reading_window, token_ids
+from ragkit.runtime.precision import AUTO
 
 
 class CausalGenerator:
@@ -26,10 +28,14 @@ class CausalGenerator:
         prompt: a template of `prompts.py`; left out, `config.ragkit_prompt`, or an instruction to answer
             briefly. With a chat template it is the user's message; without one, "Answer:" follows and a
             line's end ends the answer, as such models were not taught to stop.
+        precision: as in `half.in_precision`.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: Any, prompt: str | None = None) -> None:
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: Any, prompt: str | None = None, precision: str = AUTO
+    ) -> None:
         self.model = model.eval()
+        self._computed, self.bf16 = in_precision(model, precision)
         self.tokenizer = tokenizer
         chat = bool(tokenizer.chat_template)
         format = prompt or getattr(model.config, "ragkit_prompt", None)
@@ -58,7 +64,7 @@ class CausalGenerator:
 
     def encode(self, prompts: Sequence[Prompt]) -> "CausalReading":
         inputs = padded(prompts, self.tokenizer, self.model.device, left=True)
-        return CausalReading.begin(self.model, inputs["input_ids"], inputs["attention_mask"])
+        return CausalReading.begin(self._computed, inputs["input_ids"], inputs["attention_mask"])
 
     def text(self, answer: Tokens, passage: Passage) -> str:
         written = answer[:-1] if answer and answer[-1] in self.ending.stops else answer

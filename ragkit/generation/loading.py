@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragkit.encoders.hub import loading, model_folder
 from ragkit.errors import RagkitError
+from ragkit.runtime.precision import AUTO
 
 if TYPE_CHECKING:
     from ragkit.generation.generator import Generator
@@ -13,17 +14,20 @@ PACKAGED = "packaged"
 WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
-def load_generator(spec: str | Path = PACKAGED) -> "Generator":
-    """The generator that `spec` names, in float32, on a GPU where there is one.
+def load_generator(spec: str | Path = PACKAGED, precision: str = AUTO) -> "Generator":
+    """The generator that `spec` names, with float32 weights, on a GPU where there is one.
 
     - "packaged": the pointer-generator that ships with ragkit;
     - a folder or hub id of any encoder-decoder or decoder-only language model of transformers;
     - a GGUF file (path ending in .gguf), for decoder-only models.
 
-    Raises RagkitError where there is no such model or it does not load.
+    Args:
+        precision: that it multiplies in, as in `half.in_precision`.
+
+    Raises RagkitError where there is no such model or precision, or the model does not load.
     """
     if str(spec).endswith(".gguf"):
-        return _gguf(Path(spec).expanduser())
+        return _gguf(Path(spec).expanduser(), precision)
     folder = _packaged("generator") if str(spec) == PACKAGED else model_folder(spec)
     with loading(spec, "a model"):
         from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
@@ -35,8 +39,8 @@ def load_generator(spec: str | Path = PACKAGED) -> "Generator":
         config = AutoConfig.from_pretrained(folder)
         tokenizer = AutoTokenizer.from_pretrained(folder)
         if config.is_encoder_decoder:
-            return Seq2SeqGenerator(_model(AutoModelForSeq2SeqLM, folder), tokenizer)
-        return CausalGenerator(_model(AutoModelForCausalLM, folder), tokenizer)
+            return Seq2SeqGenerator(_model(AutoModelForSeq2SeqLM, folder), tokenizer, precision=precision)
+        return CausalGenerator(_model(AutoModelForCausalLM, folder), tokenizer, precision=precision)
 
 
 def load_reader(spec: str | Path = PACKAGED) -> tuple[Any, Any]:
@@ -54,7 +58,7 @@ def load_reader(spec: str | Path = PACKAGED) -> tuple[Any, Any]:
         return _model(AutoModelForQuestionAnswering, folder).eval(), AutoTokenizer.from_pretrained(folder)
 
 
-def _gguf(path: Path) -> "Generator":
+def _gguf(path: Path, precision: str) -> "Generator":
     if not path.is_file():
         raise RagkitError(f"no such GGUF file: {path}")
     try:
@@ -70,7 +74,7 @@ def _gguf(path: Path) -> "Generator":
         where = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
         tokenizer = AutoTokenizer.from_pretrained(**where)
         model = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
-        return CausalGenerator(model.to(_device()), tokenizer)
+        return CausalGenerator(model.to(_device()), tokenizer, precision=precision)
 
 
 def _model(auto: Any, folder: Path) -> Any:

@@ -86,6 +86,11 @@ class SourceOutput(ModelOutput):
     candidates: Tensor = None  # type: ignore[assignment]
     firsts: Tensor = None  # type: ignore[assignment]
 
+    def offer(self, tokens: Tensor, end: int) -> None:
+        """Fills `candidates` and `firsts` from the source's tokens, (batch, source)."""
+        self["candidates"] = torch.cat([tokens, torch.full_like(tokens, end)], dim=1)
+        self["firsts"] = first_places(self["candidates"])
+
 
 class PointerEncoder(nn.Module):
     """BERT over `[CLS] question [SEP] passage [SEP]`, and what the decoder wants to find there."""
@@ -112,16 +117,15 @@ class PointerEncoder(nn.Module):
         tokens = self.bert.get_input_embeddings()(input_ids)
         before = torch.cat([tokens[:, :1], tokens[:, :-1]], dim=1)
         memory = self.memory_state(states) + self.memory_token(tokens) + self.memory_before(before)
-        candidates = torch.cat([input_ids, torch.full_like(input_ids, self.separator)], dim=1)
-        return SourceOutput(
+        source = SourceOutput(
             last_hidden_state=states,
             memory=self.memory_norm(memory),
             next_keys=self.next_key(states) + before,
             stop_keys=self.stop_key(states) + tokens,
             attention_mask=attention_mask,
-            candidates=candidates,
-            firsts=first_places(candidates),
         )
+        source.offer(input_ids, self.separator)
+        return source
 
 
 class PointerGenerator(PreTrainedModel, GenerationMixin):

@@ -15,6 +15,7 @@ from ragkit.generation.answerer import Answerer, checked, nothing_found
 from ragkit.generation.candidates import Candidates
 from ragkit.generation.marginal import Logs, none_answers, normalised, without
 from ragkit.retrieval.hit import Hit
+from ragkit.runtime.precision import AUTO
 
 if TYPE_CHECKING:
     from ragkit.generation.generator import Generator, Reading, Tokens
@@ -41,6 +42,7 @@ class Rag(Answerer):
         mode, weight_by: as in `Answerer`.
         tools: what the generator may call before it answers, see `tools.tool`. A generator calls what it was
             taught to call; the packaged one was taught none.
+        precision: of a generator that is loaded here, see `load_generator`.
 
     Raises RagkitError for values out of range and where the generator does not load.
     """
@@ -59,6 +61,7 @@ class Rag(Answerer):
         mode: Mode = "hybrid",
         weight_by: str | None = None,
         tools: Sequence[Tool] = (),
+        precision: str = AUTO,
     ) -> None:
         super().__init__(index, k=k, temperature=temperature, mode=mode, weight_by=weight_by)
         if beams < 1:
@@ -81,7 +84,7 @@ class Rag(Answerer):
         if isinstance(generator, str):
             from ragkit.generation.loading import load_generator
 
-            self.generator: Generator = load_generator(generator)
+            self.generator: Generator = load_generator(generator, precision)
         else:
             self.generator = generator
 
@@ -109,7 +112,7 @@ class Rag(Answerer):
         checked(questions, hits)
         answers = [nothing_found(question) for question in questions]
         called = [self._call_tools(question, found) for question, found in zip(questions, hits, strict=True)]
-        for batch in _batches([len(found) for _, found, _ in called]):
+        for batch in _batches([found for _, found, _ in called]):
             made = self._answer_batch([called[i][0] for i in batch], [called[i][1] for i in batch], why)
             for i, answer in zip(batch, made, strict=True):
                 answers[i] = replace(answer, question=questions[i], calls=called[i][2])
@@ -234,14 +237,19 @@ class Rag(Answerer):
         """log p(y|x), (C,), from log p(z|x), (k,), and log p(y_t|x,z,y_<t), (C, k, T), 0 behind an end."""
 
 
-def _batches(counts: list[int]) -> Iterator[list[int]]:
-    """Questions with at least one passage, in groups of at most PROMPTS_AT_ONCE passages."""
+def _batches(hits: list[Sequence[Hit]]) -> Iterator[list[int]]:
+    """Questions with at least one passage, in groups of at most PROMPTS_AT_ONCE passages.
+
+    Questions whose longest passages are about as long come together: prompts are padded to the longest.
+    """
     batch: list[int] = []
-    for i, count in enumerate(counts):
-        if batch and sum(counts[j] for j in batch) + count > PROMPTS_AT_ONCE:
+    for i in sorted(
+        range(len(hits)), key=lambda i: max((len(hit.passage.text) for hit in hits[i]), default=0)
+    ):
+        if batch and sum(len(hits[j]) for j in batch) + len(hits[i]) > PROMPTS_AT_ONCE:
             yield batch
             batch = []
-        if count:
+        if hits[i]:
             batch.append(i)
     if batch:
         yield batch

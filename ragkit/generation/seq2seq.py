@@ -2,12 +2,13 @@
 
 import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any, Self
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from transformers import PreTrainedModel
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import ModelOutput
@@ -16,12 +17,16 @@ from ragkit.corpus.document import Passage
 from ragkit.errors import RagkitError
 from ragkit.generation.cache import select_rows
 from ragkit.generation.generator import Ending, Tokens
+from ragkit.generation.half import in_precision
 from ragkit.generation.pointer_generator import SourceOutput
 from ragkit.generation.prompts import SEQ2SEQ_FORMATS, T5, Prompt, fit, renderer
 from ragkit.generation.shared_source import can_share, shared_source
 from ragkit.generation.surface import surface_from_passage
 from ragkit.generation.window import decoder_window, padded, reading_window, token_ids
-from ragkit.runtime.precision import computes_bf16
+from ragkit.runtime.precision import AUTO
+
+TOKENS_AT_ONCE = 2048
+"""Tokens that the encoder reads in one batch: states of more do not stay in a processor's cache."""
 
 MARGIN = math.log(1000)
 """Of log p, below a passage's likeliest answer: safe for up to hundreds of passages, see `Ending.margin`."""
@@ -35,17 +40,19 @@ class Seq2SeqGenerator:
         model: an `AutoModelForSeq2SeqLM`; it is put into evaluation mode.
         tokenizer: its tokenizer.
         prompt: a format of `prompts.py`; left out, `config.ragkit_prompt`, or what suits the model's type.
+        precision: as in `half.in_precision`.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: Any, prompt: str | None = None) -> None:
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: Any, prompt: str | None = None, precision: str = AUTO
+    ) -> None:
         self.model = model.eval()
+        self._computed, self.bf16 = in_precision(model, precision)
         self.tokenizer = tokenizer
         config, generation = model.config, model.generation_config
         default = SEQ2SEQ_FORMATS.get(config.model_type, T5)
         self.render = renderer(tokenizer, prompt or getattr(config, "ragkit_prompt", None) or default)
         self.copies = config.model_type == "ragkit-pointer-generator"
-        # Ours alone: nobody else's model is computed less exactly than its makers would.
-        self.bf16 = self.copies and model.dtype == torch.float32 and computes_bf16(model.device)
         self.window = reading_window(model.get_encoder().config, tokenizer)
         self.prefix = _prefix(model)
         stops = token_ids(
@@ -86,17 +93,39 @@ class Seq2SeqGenerator:
         return self.encode(prompts), [prompt.cut for prompt in prompts]
 
     def encode(self, prompts: Sequence[Prompt]) -> "Seq2SeqReading":
-        """Runs the encoder over the prompts, padded to the longest, and the decoder over its start tokens."""
+        """Runs the encoder over the prompts, those of like length together, and the decoder over its start
+        tokens."""
+        encoder = self._computed.get_encoder()
+        inputs = padded(prompts, self.tokenizer, self.model.device)
+        longest = inputs["attention_mask"].shape[1]
+        parts = list(_of_like_length([len(prompt) for prompt in prompts]))
+        states = [self._states([prompts[i] for i in part], longest) for part in parts]
+        back = torch.tensor([i for part in parts for i in part], device=self.model.device).argsort()
+        encoded = states[0]
+        for name in encoded:
+            encoded[name] = torch.cat([state[name] for state in states])[back]
+        if isinstance(encoded, SourceOutput):
+            encoded.offer(inputs["input_ids"], encoder.separator)
         with torch.no_grad():
-            encoder = self.model.get_encoder()
-            accepted = inspect.signature(encoder.forward).parameters
-            inputs = padded(prompts, self.tokenizer, self.model.device)
-            with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.bf16):
-                encoded = encoder(**{name: value for name, value in inputs.items() if name in accepted})
-            for name, value in encoded.items():
-                if self.bf16 and isinstance(value, Tensor) and value.is_floating_point():
-                    encoded[name] = value.float()
-            return Seq2SeqReading.begin(self.model, encoded, inputs["attention_mask"], self.prefix)
+            return Seq2SeqReading.begin(self._computed, encoded, inputs["attention_mask"], self.prefix)
+
+    def _states(self, prompts: Sequence[Prompt], length: int) -> ModelOutput:
+        """What the encoder makes of the prompts, each tensor with zeros up to (prompts, length, ...)."""
+        encoder = self._computed.get_encoder()
+        accepted = inspect.signature(encoder.forward).parameters
+        inputs = padded(prompts, self.tokenizer, self.model.device)
+        given = {name: value for name, value in inputs.items() if name in accepted}
+        with torch.no_grad(), torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.bf16):
+            encoded = encoder(**given)
+        for name, value in list(encoded.items()):
+            if not isinstance(value, Tensor):
+                del encoded[name]
+                continue
+            if self.bf16 and value.is_floating_point():
+                value = value.float()
+            missing = length - value.shape[1]
+            encoded[name] = functional.pad(value, (*[0, 0] * (value.dim() - 2), 0, missing))
+        return encoded
 
     def text(self, answer: Tokens, passage: Passage) -> str:
         if self.copies:
@@ -168,6 +197,17 @@ class Seq2SeqReading:
                 use_cache=True,
             )
         return written.logits if written.logits.dtype == torch.float64 else written.logits.float()
+
+
+def _of_like_length(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Places of the prompts, shortest first, in parts of at most TOKENS_AT_ONCE tokens with padding."""
+    part: list[int] = []
+    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if part and (len(part) + 1) * lengths[i] > TOKENS_AT_ONCE:
+            yield part
+            part = []
+        part.append(i)
+    yield part
 
 
 def _prefix(model: PreTrainedModel) -> Tokens:

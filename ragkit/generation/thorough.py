@@ -23,7 +23,7 @@ from ragkit.generation.marginal import Logs, log_sum
 
 SLACK = 1e-3
 """Of log p, more than rounding makes of it: what is so close to the bound is scored on."""
-STRIDE, LEADERS_STRIDE = 1, 8
+STRIDE, LEADERS_STRIDE = 1, 4
 """Tokens of an answer read in a first pass; each pass reads twice as many as the one before. A pass reads all
 the decoder's weights, so that few are better; candidates with little chance soon drop out, so that short ones
 are."""

@@ -89,3 +89,16 @@ def test_models_that_cannot_end_or_begin_are_refused(tiny, hits):
         Seq2SeqGenerator(bart.model, bart.tokenizer)
     with pytest.raises(RagkitError, match="no room"):
         tiny("gpt2").read(["red"], [hits(["blue"])[0].passage], 48)
+
+
+@pytest.mark.parametrize("kind", ["t5", "bart", "encoder-decoder", "pointer"])
+def test_prompts_are_encoded_alike_in_one_batch_and_in_several(tiny, hits, monkeypatch, kind):
+    generator = tiny(kind)
+    found = hits(["apple pear", "blue", "green plum two blue one three", "red red"])
+    given = (["red"] * 4, [hit.passage for hit in found], 8)
+    together, _ = generator.read(*given)
+    monkeypatch.setattr("ragkit.generation.seq2seq.TOKENS_AT_ONCE", 1)
+    alone, _ = generator.read(*given)
+    assert torch.allclose(together.logits, alone.logits, atol=1e-6)
+    tokens = torch.tensor([[5, 6]] * 4)
+    assert torch.allclose(together.extend(tokens), alone.extend(tokens), atol=1e-6)
