@@ -1,7 +1,7 @@
 """How a new generation comes to be: documents to passages, passages to vectors, vectors to an engine.
 
 Whatever the size of the corpus, memory holds a window of passages and the vectors of one chunk, besides 16
-bytes of key a passage, bm25s's tokens and what the FAISS engine itself keeps.
+bytes of key a passage, the vocabulary, and what the FAISS engine keeps there (see `inverted_lists`).
 """
 
 import errno

@@ -1,18 +1,16 @@
 """The cheapest engine that keeps what is asked of it, found by measuring on the user's own vectors."""
 
-import math
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ragkit.errors import RagkitError
-from ragkit.index.faiss_index import needed_rows, training_rows
-from ragkit.index.planning.candidates import Candidate, candidates, is_exact
+from ragkit.index.faiss_index import needed_rows
+from ragkit.index.planning.candidates import Candidate, candidates
+from ragkit.index.planning.forecast import forecast
 from ragkit.index.planning.goals import Goals, loosened
-from ragkit.index.planning.laws import Recall, affine_law, power_law, recall_of, scan_law
-from ragkit.index.planning.measure import Measured, Training, measure
+from ragkit.index.planning.measure import Training, measure
 from ragkit.index.planning.questions import Questions, live_rows, questions_of
 from ragkit.index.planning.row import Row, front
 from ragkit.index.planning.sample import Fetch, K, Sample, draw
@@ -23,9 +21,6 @@ from ragkit.index.vector_index import Ids
 SAMPLE = 65_536
 """Vectors that engines are built on. An index with no more is measured as it is."""
 FEWEST = 200
-STEEPEST_SCAN, STEEPEST_WALK, STEEPEST_ADD = 1.25, 0.5, 1.25
-"""Exponents of n, at most: exact search reads every vector, and caches serve more vectors worse; a graph's
-walk grows little faster than log n."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +113,7 @@ def plan_vectors(
         if on_progress is not None:
             on_progress(done, len(groups))
         if group:
-            found += _rows(list(measure(group, drawn, training)), drawn, len(training))
+            found += forecast(list(measure(group, drawn, training)), drawn, len(training))
     if on_progress is not None:
         on_progress(len(groups), len(groups))
     return Plan(
@@ -130,52 +125,3 @@ def plan_vectors(
 def _measurable(candidate: Candidate, sample: Sample) -> bool:
     """Of vectors that are scored again more must be in the sample than are scored again, or all are found."""
     return sample.whole or candidate.refined is None or 2 * K * candidate.refined <= sample.near_each
-
-
-def _rows(measured: list[Measured], sample: Sample, trained: int) -> Iterator[Row]:
-    """What was measured of one recipe as what is expected of the whole."""
-    of = defaultdict(list)
-    for one in measured:
-        of[one.candidate].append(one)
-    for candidate, fills in of.items():
-        choice = candidate.choice(sample.passages, sample.others.shape[1])
-        last = fills[-1]
-        p50, p95, ram, build = last.p50, last.p95, last.size, last.train + last.add
-        fall, times = None, 1.0
-        if not sample.whole:
-            few, many, _ = fills
-            sizes = few.passages, many.passages
-            p50, p95 = (_seconds(name, candidate, of, sample.passages) for name in ("p50", "p95"))
-            ram = affine_law(sample.passages, sizes, (few.size, many.size))
-            used = min(sample.passages, training_rows(choice.factory))
-            build = last.train * used / trained
-            build += power_law(sample.passages, sizes, (few.add, many.add), STEEPEST_ADD)
-            if candidate.beam is not None:
-                fall = np.array([few.recalls, many.recalls])
-                times = math.log(sample.passages / last.passages) / math.log(sizes[1] / sizes[0])
-        exact = is_exact(choice.factory)
-        recall = Recall(1.0, 1.0) if exact else recall_of(last.recalls, K, fall, times)
-        yield Row(
-            recipe=candidate.recipe, factory=choice.factory, search=choice.search, recall=recall.expected,
-            bound=recall.bound, p50=p50, p95=p95, bytes_a_vector=ram / sample.passages, ram=ram, build=build,
-        )  # fmt: skip
-
-
-def _seconds(name: str, candidate: Candidate, of: Mapping[Candidate, list[Measured]], passages: int) -> float:
-    """Of a search of the whole, from the engine with a part of the random vectors and with all of them."""
-    few, many, _ = of[candidate]
-    if candidate.share is None:
-        times = [getattr(one, name) for one in (few, many)]
-        steepest = STEEPEST_SCAN if candidate.beam is None else STEEPEST_WALK
-        return power_law(passages, (few.passages, many.passages), times, steepest)
-    alike = [
-        one for key, fills in of.items() if key.refined == candidate.refined
-        for one in fills[:2] if not math.isnan(one.scanned)
-    ]  # fmt: skip
-    shares = np.array([float(one.candidate.share or 0) for one in alike])
-    scanned = np.array([one.scanned for one in alike])
-    crowded = float(np.mean(scanned / (shares * [one.passages for one in alike])))
-    seconds = np.array([getattr(one, name) for one in alike])
-    share = float(candidate.share)
-    target = np.array([[share, crowded * share * passages]])
-    return float(scan_law(np.column_stack([shares, scanned]), seconds, target)[0])
