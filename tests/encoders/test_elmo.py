@@ -8,7 +8,7 @@ import torch
 
 from ragkit.corpus.document import Document
 from ragkit.corpus.splitting import Splitting
-from ragkit.encoders.elmo import ElmoEncoder
+from ragkit.encoders.elmo import PACKAGED_ELMO, ElmoEncoder
 from ragkit.encoders.loading import load_encoder
 from ragkit.encoders.passport import Passport
 from ragkit.errors import RagkitError
@@ -81,6 +81,17 @@ def test_a_misspelt_word_is_nearer_than_another(tmp_path: Path) -> None:
         encoder.model.mix.scores.copy_(torch.tensor([50.0, 0, 0]))
     right, wrong, other = encoder.encode_questions(["photosynthesis", "photosyntesis", "bank"])
     assert right @ wrong > right @ other
+
+
+@pytest.mark.skipif(not PACKAGED_ELMO.is_dir(), reason="no ELMo is packaged")
+def test_the_one_that_ships_reads_misspelt_words_in_context() -> None:
+    encoder = load_encoder("elmo:packaged")
+    assert (PACKAGED_ELMO / "model.safetensors").stat().st_size <= 25 * 2**20
+    right, wrong, other = encoder.encode_questions(
+        ["The captain of the ship was drowned.", "The captian of the ship was drownd.", "She wrote a letter."]
+    )
+    assert right @ wrong > right @ other
+    assert encoder.passport().name == "elmo:packaged"
 
 
 def test_an_index_is_built_searched_and_refuses_another_one(folder: Path, tmp_path: Path) -> None:

@@ -86,7 +86,9 @@ class TinyCausalLM(Experiment):
         begin = pairs.encode(NEW_LINE)[0]
         with torch.no_grad():
             lines = sample(model.step, model.start(), 5, Ends(begin, begin, self.tokens), temperature=0.8)
-        (out / "sample.txt").write_text("".join(pairs.decode(line) + "\n" for line in lines))
+        (out / "sample.txt").write_text(
+            "".join(pairs.decode(line) + "\n" for line in lines), encoding="utf-8"
+        )
         return {}
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ragkit.encoders.loading import packaged_folder
 from ragkit.errors import RagkitError
 from ragkit.models.sequence.bert_weights import load_pretraining
-from ragkit.training.pretraining.mlm import MlmSettings, train_mlm
+from ragkit.training.pretraining.mlm import PACKAGED_BERT, MlmSettings, train_mlm
 from ragkit.training.pretraining.mlm_data import (
     SPECIAL,
     collate,
@@ -132,6 +132,22 @@ def test_the_packaged_encoder_goes_on(corpus: Path, tmp_path: Path) -> None:
     packaged, ours = load_pretraining(packaged_folder()), load_pretraining(tmp_path / "run" / "model")
     for (name, before), after in zip(packaged.bert.named_parameters(), ours.bert.parameters(), strict=True):
         assert torch.allclose(before, after, atol=1e-5), name
+
+
+@pytest.mark.skipif(not PACKAGED_BERT.is_dir(), reason="no BERT is packaged")
+def test_the_bert_that_ships_knows_english_and_goes_on(corpus: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    assert (PACKAGED_BERT / "model.safetensors").stat().st_size <= 25 * 2**20
+    tokenizer = AutoTokenizer.from_pretrained(PACKAGED_BERT)
+    theirs = AutoModelForMaskedLM.from_pretrained(PACKAGED_BERT, dtype=torch.float32)
+    given = tokenizer("The war was the end [MASK] the empire.", return_tensors="pt")
+    with torch.no_grad():
+        logits = theirs(**given).logits[0, given["input_ids"][0] == tokenizer.mask_token_id]
+    assert tokenizer.convert_ids_to_tokens(logits.argmax(-1).tolist()) == ["of"]
+    loop = replace(LOOP, max_steps=2)
+    train_mlm([corpus], tmp_path / "run", replace(TINY, model="bert", loop=loop))
+    assert load_pretraining(tmp_path / "run" / "model").bert.config.vocabulary == len(tokenizer)
 
 
 def test_whole_words_and_next_sentences_train(corpus: Path, tmp_path: Path) -> None:
