@@ -7,13 +7,14 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
-from transformers.cache_utils import Cache, DynamicCache
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from ragkit.corpus.document import Passage
 from ragkit.errors import RagkitError
 from ragkit.generation.cache import select_rows, take_rows
 from ragkit.generation.generator import Ending, Tokens
 from ragkit.generation.half import in_precision
+from ragkit.generation.prompt_cache import Kept, PromptCache, key_of, shared_length
 from ragkit.generation.prompts import INSTRUCTION, Prompt, fit, renderer
 from ragkit.generation.window import padded, reading_window, token_ids
 from ragkit.runtime.precision import AUTO
@@ -29,12 +30,20 @@ class CausalGenerator:
             briefly. With a chat template it is the user's message; without one, "Answer:" follows and a
             line's end ends the answer, as such models were not taught to stop.
         precision: as in `half.in_precision`.
+        cache_bytes: of keys and values of prompts kept. A prompt over a passage that was read before is read
+            from where it differs, which with the question at its end is the question alone.
     """
 
     def __init__(
-        self, model: PreTrainedModel, tokenizer: Any, prompt: str | None = None, precision: str = AUTO
+        self,
+        model: PreTrainedModel,
+        tokenizer: Any,
+        prompt: str | None = None,
+        precision: str = AUTO,
+        cache_bytes: int = 0,
     ) -> None:
         self.model = model.eval()
+        self.cache = PromptCache(cache_bytes)
         self._computed, self.bf16 = in_precision(model, precision)
         self.tokenizer = tokenizer
         chat = bool(tokenizer.chat_template)
@@ -60,11 +69,27 @@ class CausalGenerator:
             fit(self.render, question, passage, window)
             for question, passage in zip(questions, passages, strict=True)
         ]
-        return self.encode(prompts), [prompt.cut for prompt in prompts]
+        return self.encode(prompts, passages), [prompt.cut for prompt in prompts]
 
-    def encode(self, prompts: Sequence[Prompt]) -> "CausalReading":
-        inputs = padded(prompts, self.tokenizer, self.model.device, left=True)
-        return CausalReading.begin(self._computed, inputs["input_ids"], inputs["attention_mask"])
+    def encode(self, prompts: Sequence[Prompt], passages: Sequence[Passage]) -> "CausalReading":
+        """Runs the model over the prompts, each from where it differs from what was kept of its passage."""
+        tokens = [tuple(prompt.inputs["input_ids"]) for prompt in prompts]
+        keys = [key_of(passage.title, passage.text) for passage in passages]
+        begun: list[dict[str, Tensor]] = []
+        rest = []
+        for prompt, own, key in zip(prompts, tokens, keys, strict=True):
+            kept = self.cache.get(key)
+            # The last token is read in any case, for the logits after it.
+            same = min(shared_length(own, kept.tokens), len(own) - 1) if kept else 0
+            begun.append({n: t[..., :same, :] for n, t in kept.tensors.items()} if kept and same else {})
+            rest.append(Prompt({name: values[same:] for name, values in prompt.inputs.items()}, prompt.cut))
+        inputs = padded(rest, self.tokenizer, self.model.device, left=True)
+        reading = CausalReading.begin(self._computed, inputs["input_ids"], inputs["attention_mask"], begun)
+        if self.cache.limit:
+            for row, (own, key) in enumerate(zip(tokens, keys, strict=True)):
+                if written := reading.written(row):
+                    self.cache.put(key, Kept(own, written))
+        return reading
 
     def text(self, answer: Tokens, passage: Passage) -> str:
         written = answer[:-1] if answer and answer[-1] in self.ending.stops else answer
@@ -83,11 +108,45 @@ class CausalReading:
         self.logits = logits
 
     @classmethod
-    def begin(cls, model: PreTrainedModel, tokens: Tensor, mask: Tensor) -> Self:
+    def begin(
+        cls, model: PreTrainedModel, tokens: Tensor, mask: Tensor, begun: Sequence[dict[str, Tensor]]
+    ) -> Self:
+        """Reads tokens (rows, tokens), padded on the left, behind what was read of each row before: what
+        `written` gave, or nothing."""
         cache = DynamicCache(config=model.config)
-        reading = cls(model, mask[:, :0], cache, torch.empty(0))
+        lengths = [of_row["keys"].shape[-2] if of_row else 0 for of_row in begun]
+        before = mask.new_zeros(len(mask), max(lengths))
+        for row, length in enumerate(lengths):
+            before[row, before.shape[1] - length :] = 1
+        if before.shape[1]:
+            some = next(of_row for of_row in begun if of_row)
+            for layer in range(len(some["keys"])):
+                states = []
+                for name in ("keys", "values"):
+                    states.append(
+                        some[name].new_zeros(
+                            len(mask), *some[name].shape[1:2], *before.shape[1:], some[name].shape[-1]
+                        )
+                    )
+                    for row, (of_row, length) in enumerate(zip(begun, lengths, strict=True)):
+                        if length:
+                            states[-1][row, :, -length:] = of_row[name][layer]
+                cache.update(*states, layer)
+        reading = cls(model, before, cache, torch.empty(0))
         reading.logits = reading._forward(tokens, mask, last_only=True)[:, -1]
         return reading
+
+    def written(self, row: int) -> dict[str, Tensor]:
+        """Keys and values of a row's tokens, each (layers, heads, tokens, size); none where a layer of the
+        model forgets what lies behind (a sliding window)."""
+        layers = self.cache.layers
+        if any(type(layer) is not DynamicLayer for layer in layers):
+            return {}
+        there = self.mask[row].bool()
+        return {
+            "keys": torch.stack([layer.keys[row][:, there] for layer in layers]),
+            "values": torch.stack([layer.values[row][:, there] for layer in layers]),
+        }
 
     def select(self, rows: Tensor) -> Self:
         return type(self)(

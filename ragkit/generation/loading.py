@@ -14,7 +14,7 @@ PACKAGED = "packaged"
 WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
-def load_generator(spec: str | Path = PACKAGED, precision: str = AUTO) -> "Generator":
+def load_generator(spec: str | Path = PACKAGED, precision: str = AUTO, cache_bytes: int = 0) -> "Generator":
     """The generator that `spec` names, with float32 weights, on a GPU where there is one.
 
     - "packaged": the pointer-generator that ships with ragkit;
@@ -23,11 +23,13 @@ def load_generator(spec: str | Path = PACKAGED, precision: str = AUTO) -> "Gener
 
     Args:
         precision: that it multiplies in, as in `half.in_precision`.
+        cache_bytes: of what it made of prompts, kept for the next question over the same passages.
 
     Raises RagkitError where there is no such model or precision, or the model does not load.
     """
+    options: dict[str, Any] = {"precision": precision, "cache_bytes": cache_bytes}
     if str(spec).endswith(".gguf"):
-        return _gguf(Path(spec).expanduser(), precision)
+        return _gguf(Path(spec).expanduser(), options)
     folder = _packaged("generator") if str(spec) == PACKAGED else model_folder(spec)
     with loading(spec, "a model"):
         from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
@@ -39,8 +41,8 @@ def load_generator(spec: str | Path = PACKAGED, precision: str = AUTO) -> "Gener
         config = AutoConfig.from_pretrained(folder)
         tokenizer = AutoTokenizer.from_pretrained(folder)
         if config.is_encoder_decoder:
-            return Seq2SeqGenerator(_model(AutoModelForSeq2SeqLM, folder), tokenizer, precision=precision)
-        return CausalGenerator(_model(AutoModelForCausalLM, folder), tokenizer, precision=precision)
+            return Seq2SeqGenerator(_model(AutoModelForSeq2SeqLM, folder), tokenizer, **options)
+        return CausalGenerator(_model(AutoModelForCausalLM, folder), tokenizer, **options)
 
 
 def load_reader(spec: str | Path = PACKAGED) -> tuple[Any, Any]:
@@ -58,7 +60,7 @@ def load_reader(spec: str | Path = PACKAGED) -> tuple[Any, Any]:
         return _model(AutoModelForQuestionAnswering, folder).eval(), AutoTokenizer.from_pretrained(folder)
 
 
-def _gguf(path: Path, precision: str) -> "Generator":
+def _gguf(path: Path, options: dict[str, Any]) -> "Generator":
     if not path.is_file():
         raise RagkitError(f"no such GGUF file: {path}")
     try:
@@ -74,7 +76,7 @@ def _gguf(path: Path, precision: str) -> "Generator":
         where = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
         tokenizer = AutoTokenizer.from_pretrained(**where)
         model = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
-        return CausalGenerator(model.to(_device()), tokenizer, precision=precision)
+        return CausalGenerator(model.to(_device()), tokenizer, **options)
 
 
 def _model(auto: Any, folder: Path) -> Any:

@@ -42,7 +42,7 @@ class Rag(Answerer):
         mode, weight_by: as in `Answerer`.
         tools: what the generator may call before it answers, see `tools.tool`. A generator calls what it was
             taught to call; the packaged one was taught none.
-        precision: of a generator that is loaded here, see `load_generator`.
+        precision, cache_bytes: of a generator that is loaded here, see `load_generator`.
 
     Raises RagkitError for values out of range and where the generator does not load.
     """
@@ -62,6 +62,7 @@ class Rag(Answerer):
         weight_by: str | None = None,
         tools: Sequence[Tool] = (),
         precision: str = AUTO,
+        cache_bytes: int = 0,
     ) -> None:
         super().__init__(index, k=k, temperature=temperature, mode=mode, weight_by=weight_by)
         if beams < 1:
@@ -84,7 +85,7 @@ class Rag(Answerer):
         if isinstance(generator, str):
             from ragkit.generation.loading import load_generator
 
-            self.generator: Generator = load_generator(generator, precision)
+            self.generator: Generator = load_generator(generator, precision, cache_bytes)
         else:
             self.generator = generator
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import PreTrainedModel
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
-from transformers.modeling_outputs import ModelOutput
+from transformers.modeling_outputs import BaseModelOutput, ModelOutput
 
 from ragkit.corpus.document import Passage
 from ragkit.errors import RagkitError
@@ -19,6 +19,7 @@ from ragkit.generation.cache import select_rows
 from ragkit.generation.generator import Ending, Tokens
 from ragkit.generation.half import in_precision
 from ragkit.generation.pointer_generator import SourceOutput
+from ragkit.generation.prompt_cache import Kept, PromptCache, key_of
 from ragkit.generation.prompts import SEQ2SEQ_FORMATS, T5, Prompt, fit, renderer
 from ragkit.generation.shared_source import can_share, shared_source
 from ragkit.generation.surface import surface_from_passage
@@ -41,12 +42,20 @@ class Seq2SeqGenerator:
         tokenizer: its tokenizer.
         prompt: a format of `prompts.py`; left out, `config.ragkit_prompt`, or what suits the model's type.
         precision: as in `half.in_precision`.
+        cache_bytes: of encoder states kept. As question and passage are encoded together, they serve only the
+            same question over the same passage.
     """
 
     def __init__(
-        self, model: PreTrainedModel, tokenizer: Any, prompt: str | None = None, precision: str = AUTO
+        self,
+        model: PreTrainedModel,
+        tokenizer: Any,
+        prompt: str | None = None,
+        precision: str = AUTO,
+        cache_bytes: int = 0,
     ) -> None:
         self.model = model.eval()
+        self.cache = PromptCache(cache_bytes)
         self._computed, self.bf16 = in_precision(model, precision)
         self.tokenizer = tokenizer
         config, generation = model.config, model.generation_config
@@ -95,37 +104,48 @@ class Seq2SeqGenerator:
     def encode(self, prompts: Sequence[Prompt]) -> "Seq2SeqReading":
         """Runs the encoder over the prompts, those of like length together, and the decoder over its start
         tokens."""
-        encoder = self._computed.get_encoder()
         inputs = padded(prompts, self.tokenizer, self.model.device)
         longest = inputs["attention_mask"].shape[1]
-        parts = list(_of_like_length([len(prompt) for prompt in prompts]))
-        states = [self._states([prompts[i] for i in part], longest) for part in parts]
-        back = torch.tensor([i for part in parts for i in part], device=self.model.device).argsort()
-        encoded = states[0]
-        for name in encoded:
-            encoded[name] = torch.cat([state[name] for state in states])[back]
+        tokens = [tuple(prompt.inputs["input_ids"]) for prompt in prompts]
+        kept = [self.cache.get(key_of(of_prompt)) for of_prompt in tokens]
+        new = [i for i, known in enumerate(kept) if known is None]
+        order: list[int] = []
+        states: list[dict[str, Tensor]] = []
+        for part in _of_like_length([len(prompts[i]) for i in new]):
+            order += (of_part := [new[at] for at in part])
+            states.append(self._states([prompts[i] for i in of_part], longest))
+            for row, i in enumerate(of_part if self.cache.limit else ()):
+                own = {
+                    name: value[row : row + 1, : len(prompts[i])].clone()
+                    for name, value in states[-1].items()
+                }
+                self.cache.put(key_of(tokens[i]), Kept(tokens[i], own))
+        for i, known in enumerate(kept):
+            if known is not None:
+                order.append(i)
+                states.append({name: _lengthened(value, longest) for name, value in known.tensors.items()})
+        back = torch.tensor(order, device=self.model.device).argsort()
+        fields = {name: torch.cat([state[name] for state in states])[back] for name in states[0]}
+        encoded = (SourceOutput if self.copies else BaseModelOutput)(**fields)
         if isinstance(encoded, SourceOutput):
-            encoded.offer(inputs["input_ids"], encoder.separator)
+            encoded.offer(inputs["input_ids"], self._computed.get_encoder().separator)
         with torch.no_grad():
             return Seq2SeqReading.begin(self._computed, encoded, inputs["attention_mask"], self.prefix)
 
-    def _states(self, prompts: Sequence[Prompt], length: int) -> ModelOutput:
-        """What the encoder makes of the prompts, each tensor with zeros up to (prompts, length, ...)."""
+    def _states(self, prompts: Sequence[Prompt], length: int) -> dict[str, Tensor]:
+        """What the encoder makes of the prompts, by name, with zeros up to (prompts, length, hidden)."""
         encoder = self._computed.get_encoder()
         accepted = inspect.signature(encoder.forward).parameters
         inputs = padded(prompts, self.tokenizer, self.model.device)
         given = {name: value for name, value in inputs.items() if name in accepted}
         with torch.no_grad(), torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.bf16):
             encoded = encoder(**given)
-        for name, value in list(encoded.items()):
-            if not isinstance(value, Tensor):
-                del encoded[name]
-                continue
-            if self.bf16 and value.is_floating_point():
-                value = value.float()
-            missing = length - value.shape[1]
-            encoded[name] = functional.pad(value, (*[0, 0] * (value.dim() - 2), 0, missing))
-        return encoded
+        states = {}
+        # What a pointer-generator may copy follows from the tokens, and from the padded length.
+        for name in encoded.keys() - {"candidates", "firsts"} if self.copies else ["last_hidden_state"]:
+            single = self.bf16 and encoded[name].is_floating_point()
+            states[name] = _lengthened(encoded[name].float() if single else encoded[name], length)
+        return states
 
     def text(self, answer: Tokens, passage: Passage) -> str:
         if self.copies:
@@ -207,7 +227,13 @@ def _of_like_length(lengths: Sequence[int]) -> Iterator[list[int]]:
             yield part
             part = []
         part.append(i)
-    yield part
+    if part:
+        yield part
+
+
+def _lengthened(states: Tensor, length: int) -> Tensor:
+    """(prompts, tokens, ...) with zeros up to (prompts, length, ...)."""
+    return functional.pad(states, (*[0, 0] * (states.dim() - 2), 0, length - states.shape[1]))
 
 
 def _prefix(model: PreTrainedModel) -> Tokens:
