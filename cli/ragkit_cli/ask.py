@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ragkit.errors import RagkitError
+from ragkit.runtime.precision import AUTO
 from ragkit_cli.console import escape, note, out, print_json
 from ragkit_cli.evidence import candidate_json, grounding_json, print_candidates, print_grounding
 from ragkit_cli.options import (
@@ -17,9 +18,11 @@ from ragkit_cli.options import (
     Json,
     K,
     ModeOption,
+    PrecisionOption,
     Rerank,
     RerankDepth,
     RerankerModel,
+    RuntimeOption,
     checked_mode,
     index_and_question,
     open_index,
@@ -49,6 +52,10 @@ Method = Annotated[
 Beams = Annotated[
     int | None,
     typer.Option("--beams", help="Hypotheses of the generator's beam search.", show_default="4"),
+]
+Cache = Annotated[
+    int,
+    typer.Option("--cache", min=0, help="MiB of read prompts kept for questions over the same passages."),
 ]
 Temperature = Annotated[
     float | None, typer.Option("--temperature", help="Of p(z|x), the softmax of the passages' scores.")
@@ -86,6 +93,9 @@ def ask(
     generator: Generator = None,
     method: Method = None,
     beams: Beams = None,
+    runtime: RuntimeOption = AUTO,
+    precision: PrecisionOption = AUTO,
+    cache: Cache = 0,
     temperature: Temperature = None,
     weight_by: WeightBy = None,
     max_risk: MaxRisk = None,
@@ -98,6 +108,9 @@ def ask(
         Path | None,
         typer.Option("--reward", help="What is best, of `ragkit train reward`.", show_default="packaged"),
     ] = None,
+    router: Annotated[
+        Path | None, typer.Option("--router", help="Of `ragkit route fit`: it picks the index, or none.")
+    ] = None,
     why: Annotated[
         bool, typer.Option("--why", help="Also how well it is grounded, and the answers without a passage.")
     ] = False,
@@ -108,12 +121,26 @@ def ask(
     Example: ragkit ask indexes/demo "which statement ends the nearest loop?" --why
     """
     name, question = index_and_question(arguments)
-    questions = _questions(question)
+    if router is not None:
+        if name is not None or question == "-":
+            raise typer.BadParameter("picks the index: give one question alone", param_hint="--router")
+        from ragkit_cli.route import index_for
+
+        picked = index_for(router, question)
+        if picked is None:
+            if json:
+                print_json({"question": question, "answer": None, "support": []})
+            else:
+                print("(for none of the router's indexes)")
+            return
+        name = str(picked)
+    questions = read_questions(question)
     index = open_searched(name, rerank, reranker, rerank_depth)
     answerer = make_answerer(
         index, k=k, mode=mode, reader=reader,
         reader_model=reader_model, generator=generator, method=method, beams=beams, temperature=temperature,
         weight_by=weight_by, tools=[make_tool(spec) for spec in tool or []], allow_empty=max_risk is None,
+        runtime=runtime, precision=precision, cache=cache,
     )  # fmt: skip
     from ragkit.generation.evidence import Evidence
     from ragkit.generation.grounding import grounding
@@ -166,6 +193,9 @@ def make_answerer(
     weight_by: str | None = None,
     allow_empty: bool = True,
     tools: "Sequence[Tool]" = (),
+    runtime: str = AUTO,
+    precision: str = AUTO,
+    cache: int = 0,
 ) -> "Answerer":
     """The answerer that the options of `ask` and `eval qa` describe."""
     common: dict[str, Any] = {
@@ -174,12 +204,19 @@ def make_answerer(
     if reader or reader_model:
         for option, given in (
             ("--generator", generator), ("--method", method), ("--beams", beams), ("--tool", tools or None),
+            ("--cache", cache or None),
         ):  # fmt: skip
             if given is not None:
                 raise typer.BadParameter("an answer is read or generated, not both", param_hint=option)
         from ragkit.generation.reader import ExtractiveReader
 
-        return ExtractiveReader(index, reader_model or "packaged", allow_empty=allow_empty, **common)
+        return ExtractiveReader(
+            index, reader_model or "packaged", allow_empty=allow_empty, runtime=runtime, precision=precision,
+            **common,
+        )  # fmt: skip
+    if runtime not in (AUTO, "torch"):
+        raise typer.BadParameter("a generator is computed by torch", param_hint="--runtime")
+    common |= {"precision": precision, "cache_bytes": cache * 2**20}
     common["min_answer_tokens"] = 0 if allow_empty else 2
     common["tools"] = tools
     if beams is not None:
@@ -297,7 +334,8 @@ def _excerpt(support: "Support", answer: str) -> str:
     return excerpt(text, (at, at + len(answer)) if at >= 0 else None)
 
 
-def _questions(question: str) -> list[str]:
+def read_questions(question: str) -> list[str]:
+    """The question, or the lines of standard input for "-"."""
     if question != "-":
         return [question]
     questions = [line.strip() for line in sys.stdin if line.strip()]

@@ -18,12 +18,14 @@ from ragkit_cli import (
     ask,
     calibrate,
     check,
+    compress,
     demo,
     embed,
     evaluate,
     index,
     listing,
     mine,
+    route,
     search,
     train,
     train_dpr,
@@ -59,8 +61,10 @@ app.command("embed")(embed.embed)
 app.command("calibrate")(calibrate.calibrate)
 app.command("mine")(mine.mine)
 app.command("adapt")(adapt.adapt)
+app.add_typer(route.app, name="route", help="Send questions to labels or indexes by a few examples.")
 app.add_typer(train.app, name="train", help="Train an answerer, a retriever, or a model of a chapter.")
 app.command("check")(check.check)
+app.command("compress")(compress.compress)
 app.command("list")(listing.list_)
 app.command("demo")(demo.demo)
 
