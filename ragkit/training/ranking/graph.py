@@ -21,7 +21,7 @@ from ragkit.training.recipe import LoopSettings, OnEvent, Recipe, TrainingResult
 HOLD_ONE_IN = 6
 """Questions that validate."""
 LOOP = LoopSettings(
-    learning_rate=3e-3, epochs=6, precision="fp32", weight_decay=0.01, validate_every=50, patience=6
+    learning_rate=3e-3, epochs=4, precision="fp32", weight_decay=0.01, validate_every=50, patience=6
 )
 
 
