@@ -13,6 +13,7 @@ from ragkit.encoders.encoder import Similarity, Vectors
 from ragkit.encoders.hashing import hash_json, hash_tokenizer, hash_weights
 from ragkit.encoders.hub import loading, model_folder
 from ragkit.encoders.passport import CANARY_PASSAGES, CANARY_QUESTIONS, Passport
+from ragkit.encoders.stored import load_stored_encoder, transformer_folder
 from ragkit.encoders.towers import Task, kept_passport, tower
 from ragkit.errors import RagkitError
 from ragkit.runtime.precision import AUTO, Precision, Runtime, check_choice, openvino_installed
@@ -56,11 +57,14 @@ class SentenceEncoder:
         check_choice(runtime, precision)
         self._folder = folder = model_folder(spec)
         with loading(self.name, "an encoder"):
-            self.model = SentenceTransformer(
-                str(folder),
-                local_files_only=True,
-                model_kwargs={"dtype": torch.float32, "use_safetensors": True},
-            )
+            if transformer_folder(folder) is not None:
+                self.model = load_stored_encoder(folder)
+            else:
+                self.model = SentenceTransformer(
+                    str(folder),
+                    local_files_only=True,
+                    model_kwargs={"dtype": torch.float32, "use_safetensors": True},
+                )
         similarity = str(self.model.similarity_fn_name)
         if similarity not in SIMILARITIES:
             raise RagkitError(

@@ -181,21 +181,32 @@ def test_integers_answer_as_the_network_on_its_grid() -> None:
         IntegerNetwork([QuantisedLinear(nn.Linear(4, 4))])
 
 
-def test_dropped_units_are_those_that_did_nothing() -> None:
+def test_dropped_units_are_those_that_did_nothing_new() -> None:
     first, second = nn.Linear(5, 8), nn.Linear(8, 3)
     with torch.no_grad():
-        second.weight[:, [1, 5]] = 0
+        second.weight[:, 1] = 0  # contributes nothing
+        first.weight[5] = 0
+        first.bias[5] = 2.0  # contributes the same to every input
     x = torch.randn(20, 5)
-    wanted = second(first(x).relu())
-    wanted.square().sum().backward()
-    keep = importance([first], second).topk(6).indices.sort().values
+    hidden = first(x).relu().detach()
+    wanted = second(hidden)
+    keep = importance(second, hidden).topk(6).indices.sort().values
     assert keep.tolist() == [0, 2, 3, 4, 6, 7]
-    (narrow,), out = narrowed([first], second, keep)
+    (narrow,), out = narrowed([first], second, keep, means=hidden.mean(0))
     assert narrow.out_features == 6 and torch.allclose(out(narrow(x).relu()), wanted, atol=1e-5)
     with pytest.raises(RagkitError, match="no unit is left"):
         narrowed([first], second, torch.tensor([], dtype=torch.long))
     with pytest.raises(RagkitError, match="do not fit"):
         narrowed([nn.Linear(5, 7)], second, keep)
+
+
+def test_a_heads_importance_is_the_change_of_the_output_without_it() -> None:
+    out, seen = nn.Linear(6, 4), torch.randn(50, 6)
+    found = importance(out, seen, size=3)
+    for head in range(2):
+        part = slice(3 * head, 3 * head + 3)
+        change = (seen[:, part] - seen[:, part].mean(0)) @ out.weight[:, part].T
+        assert float(found[head]) == pytest.approx(float(change.square().sum(1).mean()), rel=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,233 @@
+"""`ragkit compress`: an index or a model made smaller, and what that costs."""
+
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ragkit.errors import RagkitError
+from ragkit_cli.console import Stages, megabytes, note, print_json, progress, table
+from ragkit_cli.options import Json, index_path
+from ragkit_cli.train import Seed
+
+if TYPE_CHECKING:
+    from ragkit.index.stored import StoredIndex
+    from ragkit.training.compression.indexes import Asked
+    from ragkit.training.compression.models import ModelRow
+    from ragkit.training.compression.ways import Measured
+
+ENGINES = ("sq8", "sq4", "pq", "rabitq")
+VECTORS = ("similarity", "pca")
+MODELS = ("int8", "int4", "sparse", "ffn", "heads", "layers")
+ROLES = ("encoder", "reader", "reranker", "generator")
+TEXTS = 1000
+"""Documents that a model learns from and is judged by."""
+
+
+def compress(
+    what: Annotated[
+        str, typer.Argument(metavar="INDEX|MODEL", help="An index, a model's folder or hub id, or packaged.")
+    ],
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            help=f"Index: {', '.join((*ENGINES, *VECTORS))}; left out: all are compared and none is built. "
+            f"Model: {', '.join(MODELS)}.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder of the smaller model, or of an index of other vectors."),
+    ] = None,
+    role: Annotated[
+        str | None, typer.Option("--as", help=f"What the model is: {', '.join(ROLES)}.", show_default=False)
+    ] = None,
+    size: Annotated[int, typer.Option("--size", min=1, help="Numbers a vector: similarity, pca.")] = 192,
+    questions: Annotated[
+        Path | None,
+        typer.Option("--questions", help="Data set that judges an index; sentences of it if left out."),
+    ] = None,
+    split: Annotated[str | None, typer.Option("--split", help="Of the questions.")] = None,
+    keep: Annotated[
+        float, typer.Option("--keep", help="Share that stays: sparse, ffn, heads, layers.")
+    ] = 0.5,
+    steps: Annotated[
+        int, typer.Option("--steps", min=0, help="Of training towards the model as it was; int8, int4: QAT.")
+    ] = 0,
+    texts: Annotated[
+        str, typer.Option("--texts", help="Documents that a model learns from and is judged by.")
+    ] = "demo:",
+    learning_rate: Annotated[float, typer.Option("--learning-rate", help="Peak rate.")] = 5e-5,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Make an index or a model smaller, and print what it costs beside the cheapest baselines.
+
+    Example: ragkit compress indexes/handbook --to sq8
+    """
+    path = index_path(what)
+    if (path / "current.json").is_file():
+        _index(path, to, out, size, questions, split, json)
+    else:
+        _model(what, to or "int8", out, role, keep, steps, texts, learning_rate, seed, json)
+
+
+def _index(
+    path: Path, to: str | None, out: Path | None, size: int, data: Path | None, split: str | None, json: bool
+) -> None:
+    from ragkit.retrieval.index import Index
+    from ragkit.training.compression.indexes import compared, compress_engine, compress_vectors
+
+    if to is not None and to not in (*ENGINES, *VECTORS):
+        raise typer.BadParameter(f"an index takes {', '.join((*ENGINES, *VECTORS))}", param_hint="--to")
+    if to in VECTORS and out is None:
+        raise typer.BadParameter(f"{to} makes vectors of its own: name a folder for them", param_hint="--out")
+    if to in ENGINES and out is not None:
+        raise typer.BadParameter(f"{to} changes the index's engine in place", param_hint="--out")
+    index = Index.open(path)
+    with progress() as bars:
+        stages = Stages(bars)
+
+        def on_event(event: dict[str, Any]) -> None:
+            if event["event"] == "step":
+                stages.show("learning", event["step"], event["total"], "steps", f"loss {event['loss']:.4f}")
+
+        asked = _asked(index, data, split)
+        found = compared(index, asked, size, on_event=on_event)
+        built = None
+        if to is not None:
+            chosen = _chosen(found, to)
+            if out is None:
+                compress_engine(index, chosen, asked, stages)
+                built = str(path)
+            else:
+                compress_vectors(index, chosen, out, asked, stages)
+                built = str(out / "index")
+    if json:
+        print_json({"index": str(path), "asked": asked.name, "ways": list(map(_way, found)), "built": built})
+        return
+    note(f"{path}: {len(index):,} passages, {len(asked.vectors):,} {asked.name} asked")
+    head = ["way", "bytes a vector", "MB", "recall@10", "difference to exact", "p50 ms"]
+    table(head, [_cells(one) for one in found])
+    print(f"built {built} with {chosen.way.name}" if built else "nothing built: choose with --to")
+
+
+def _asked(index: "StoredIndex", data: Path | None, split: str | None) -> "Asked":
+    from ragkit.corpus.questions import load_questions
+    from ragkit.training.compression.indexes import Asked, relevant_positions, sentences
+
+    if data is None:
+        return sentences(index)
+    loaded = load_questions(data, split)
+    questions = [question for question in loaded.questions if question.relevant]
+    relevant = relevant_positions(index, [list(question.relevant) for question in questions])
+    kept = [number for number, names in enumerate(relevant) if names]
+    if not kept:
+        raise RagkitError(f"{data}: none of its questions has a relevant passage in the index {index.path}")
+    vectors = index.encoder.encode_questions([questions[number].text for number in kept])
+    return Asked(f"questions of {loaded.name}", vectors, [relevant[number] for number in kept])
+
+
+def _chosen(found: "Sequence[Measured]", to: str) -> "Measured":
+    # Of PCA the one that is built is the better, uncentred one, which is a layer of the encoder, too.
+    fitting = [
+        one for one in found if one.way.name.startswith(to) and (one.way.matrix is None) == (to in ENGINES)
+    ]
+    return fitting[0]
+
+
+def _cells(one: "Measured") -> list[str]:
+    gain = one.difference.difference
+    return [
+        one.way.name,
+        f"{one.bytes_a_vector}",
+        f"{one.size / 1e6:.2f}",
+        str(one.recall),
+        f"{gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]",
+        f"{1000 * one.p50:.2f}",
+    ]
+
+
+def _way(one: "Measured") -> dict[str, Any]:
+    gain = one.difference.difference
+    return {
+        "way": one.way.name,
+        "bytes_a_vector": one.bytes_a_vector,
+        "bytes": one.size,
+        "recall@10": {"mean": one.recall.mean, "low": one.recall.low, "high": one.recall.high},
+        "difference": {"mean": gain.mean, "low": gain.low, "high": gain.high},
+        "p50_ms": 1000 * one.p50,
+    }
+
+
+def _model(
+    spec: str,
+    how: str,
+    out: Path | None,
+    role: str | None,
+    keep: float,
+    steps: int,
+    texts: str,
+    learning_rate: float,
+    seed: int,
+    json: bool,
+) -> None:
+    if how not in MODELS:
+        raise typer.BadParameter(f"a model takes {', '.join(MODELS)}", param_hint="--to")
+    if role is not None and role not in ROLES:
+        raise typer.BadParameter(f"{role!r} is not one of {', '.join(ROLES)}", param_hint="--as")
+    if out is None:
+        raise typer.BadParameter("name a folder for the smaller model", param_hint="--out")
+    from ragkit.corpus.sources import read_documents
+    from ragkit.encoders.hub import model_folder
+    from ragkit.training.compression.models import CompressionSettings, compress_model, examples_of, named
+    from ragkit.training.compression.subject import PACKAGED, load_subject, role_of
+
+    settings = CompressionSettings(
+        how=how, keep=keep, steps=steps, learning_rate=learning_rate, seed=seed  # type: ignore[arg-type]
+    )  # fmt: skip
+    if role is None:
+        if spec == PACKAGED:
+            raise typer.BadParameter("packaged is four models: say which", param_hint="--as")
+        role = role_of(model_folder(spec))
+    examples = examples_of([document.text for document in islice(read_documents([texts]), TEXTS)], seed=seed)
+    with progress() as bars:
+        stages = Stages(bars)
+
+        def on_event(event: dict[str, Any]) -> None:
+            if event["event"] == "step":
+                stages.show("training", event["step"], event["total"], "steps", f"loss {event['loss']:.4f}")
+
+        subject = load_subject(spec, role)  # type: ignore[arg-type]
+        rows = compress_model(subject, out, settings, examples, on_event)
+    if json:
+        print_json({"model": str(out / "model"), "how": named(settings), "rows": list(map(_row, rows))})
+        return
+    table(["model", "size", AGREEMENT[role], "p50 ms"], [_model_cells(row) for row in rows])
+    print(f"{out / 'model'}: {named(settings)}; ragkit loads it wherever it takes a {role}")
+
+
+AGREEMENT = {
+    "encoder": "cosine to it",
+    "reader": "same best span",
+    "reranker": "pairs in the same order",
+    "generator": "same first token",
+}
+
+
+def _model_cells(row: "ModelRow") -> list[str]:
+    return [row.name, megabytes(row.bytes), str(row.agreement), f"{1000 * row.p50:.1f}"]
+
+
+def _row(row: "ModelRow") -> dict[str, Any]:
+    agreement = row.agreement
+    return {
+        "name": row.name,
+        "bytes": row.bytes,
+        "agreement": {"mean": agreement.mean, "low": agreement.low, "high": agreement.high},
+        "p50_ms": 1000 * row.p50,
+    }

@@ -1,0 +1,1 @@
+"""Models and indexes made smaller, and what that costs."""

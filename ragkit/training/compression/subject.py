@@ -1,0 +1,170 @@
+"""The model that is compressed: encoder, reader, reranker or generator, as each is loaded and saved."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ragkit.corpus.document import Passage
+from ragkit.encoders.hub import model_folder
+from ragkit.errors import RagkitError
+from ragkit.models.compress.stored_model import Kind, file_name, save_stored
+
+Role = Literal["encoder", "reader", "reranker", "generator"]
+ROLES: tuple[Role, ...] = ("encoder", "reader", "reranker", "generator")
+PACKAGED = "packaged"
+KEPT = ("ranking.json",)
+"""Files of ragkit beside a model that hold for the compressed one, too."""
+
+Example = tuple[str, str]
+"""A question and the passage that it is about."""
+
+
+@dataclass
+class Subject:
+    """`network` is the transformer proper, which is changed in place; `whole` what was loaded around it."""
+
+    role: Role
+    spec: str
+    folder: Path
+    whole: Any
+    network: Any
+    tokenizer: Any
+
+    def outputs(self, examples: Sequence[Example]) -> list[Tensor]:
+        """What the model says of the examples, differentiable but for generators: an encoder's vectors of
+        all their texts (n, d), a reader's log p of beginning and end (n, tokens) each, a reranker's logits
+        (n,), a generator's log p of the first token (n, vocabulary)."""
+        if self.role == "encoder":
+            texts = [text for question, passage in examples for text in (question, passage) if text]
+            found = self.whole(self.whole.preprocess(texts))["sentence_embedding"]
+            return [functional.normalize(found, dim=-1)]
+        if self.role == "generator":
+            passages = [Passage(str(i), str(i), p, 0, len(p)) for i, (_, p) in enumerate(examples)]
+            reading, _ = self.whole.read([q for q, _ in examples], passages, 8)
+            return [reading.logits.log_softmax(-1)]
+        questions, passages_ = [q for q, _ in examples], [p for _, p in examples]
+        inputs = self.tokenizer(
+            questions, passages_, truncation="only_second", max_length=256, padding=True, return_tensors="pt"
+        )
+        found = self.network(**inputs)
+        if self.role == "reranker":
+            return [found.logits.squeeze(-1)]
+        hidden = inputs["attention_mask"] == 0
+        return [
+            logits.masked_fill(hidden, -1e4).log_softmax(-1)
+            for logits in (found.start_logits, found.end_logits)
+        ]
+
+    def distance(self, found: list[Tensor], wanted: list[Tensor]) -> Tensor:
+        """How far two answers are apart, a scalar: squared distance (vectors, logits), KL (probabilities)."""
+        if self.role in ("encoder", "reranker"):
+            return (found[0] - wanted[0]).square().sum() / len(found[0])
+        pairs = zip(found, wanted, strict=True)
+        return torch.stack([_kl(a, b) for a, b in pairs]).sum()
+
+    def agreement(self, found: list[Tensor], wanted: list[Tensor]) -> Tensor:
+        """Of each example, how far the answer is the same: cosine of vectors; whether the best span, the best
+        first token is the same; of rerankers, whether each pair is in the same order as the next one."""
+        if self.role == "encoder":
+            return (found[0] * wanted[0]).sum(-1)
+        if self.role == "reranker":
+            order = [(x > x.roll(1)) for x in (found[0], wanted[0])]
+            return (order[0] == order[1]).double()
+        same = [a.argmax(-1) == b.argmax(-1) for a, b in zip(found, wanted, strict=True)]
+        return torch.stack(same).all(0).double()
+
+    def save(self, out: Path, kind: Kind, plain: bool) -> Path:
+        """Writes the model where `ragkit` loads it from; `plain`: as transformers itself reads it."""
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()  # one file of some megabytes needs none
+        if self.role == "encoder":
+            self.whole.save(str(out), create_model_card=False)
+            if not plain:
+                (weights,) = list(out.rglob("model.safetensors"))[:1]
+                weights.unlink()
+                save_stored(self.network, weights.parent, kind)
+                return weights.parent / file_name(kind)
+            return next(out.rglob("model.safetensors"))
+        out.mkdir(parents=True, exist_ok=True)
+        if plain:
+            self.network.save_pretrained(out)
+        else:
+            save_stored(self.network, out, kind)
+        self.tokenizer.save_pretrained(out)
+        for name in KEPT:
+            if (self.folder / name).is_file():
+                shutil.copy(self.folder / name, out / name)
+        return out / ("model.safetensors" if plain else file_name(kind))
+
+    def again(self, out: Path) -> "Subject":
+        """What was saved, loaded as a user loads it."""
+        return load_subject(str(out), self.role)
+
+
+def _kl(found: Tensor, wanted: Tensor) -> Tensor:
+    return functional.kl_div(found, wanted, reduction="batchmean", log_target=True)
+
+
+def load_subject(spec: str, role: Role) -> Subject:
+    """Raises RagkitError where there is no such model, or none that serves as the role."""
+    if role == "encoder":
+        from ragkit.encoders.loading import load_encoder, packaged_folder
+        from ragkit.encoders.sentence import SentenceEncoder
+
+        encoder = load_encoder(spec, "torch", "fp32")
+        if not isinstance(encoder, SentenceEncoder):
+            raise RagkitError(
+                f"{spec} is not a sentence-transformers model, the only kind that is compressed"
+            )
+        folder = packaged_folder() if spec == PACKAGED else model_folder(spec)
+        model = encoder.model.to("cpu").eval()
+        network = getattr(model[0], "model", None)
+        if not isinstance(network, nn.Module):
+            raise RagkitError(f"{spec} has no single transformer inside: it cannot be compressed")
+        return Subject(role, spec, folder, model, network, model.tokenizer)
+    if role == "generator":
+        from ragkit.generation.loading import WEIGHTS, load_generator
+
+        generator: Any = load_generator(spec)
+        folder = WEIGHTS / "generator" if spec == PACKAGED else model_folder(spec)
+        return Subject(role, spec, folder, generator, generator.model, generator.tokenizer)
+    if role == "reader":
+        from ragkit.generation.loading import WEIGHTS, load_reader
+
+        folder = WEIGHTS / "reader" if spec == PACKAGED else model_folder(spec)
+        model, tokenizer = load_reader(spec)
+        return Subject(role, spec, folder, model, model.to("cpu"), tokenizer)
+    from ragkit.retrieval.reranking import WEIGHTS as RERANKER
+    from ragkit.retrieval.reranking import load_reranker
+
+    folder = RERANKER if spec == PACKAGED else model_folder(spec)
+    scorer = load_reranker(spec).scorer
+    return Subject(role, spec, folder, scorer, scorer.model.to("cpu"), scorer.tokenizer)
+
+
+def role_of(folder: Path) -> Role:
+    """What a model's folder says that it is.
+
+    Raises:
+        RagkitError: if it says nothing.
+    """
+    import json
+
+    if (folder / "modules.json").is_file():
+        return "encoder"
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        (name,) = config["architectures"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RagkitError(f"{folder} is neither an index nor a model: say which with --as") from error
+    for ending, role in (("QuestionAnswering", "reader"), ("SequenceClassification", "reranker")):
+        if str(name).endswith(ending):
+            return role  # type: ignore[return-value]
+    return "generator"

@@ -1,0 +1,67 @@
+"""`ragkit compress` on an index; models are compressed in tests/training/compression."""
+
+import json
+from pathlib import Path
+
+import pytest
+from command_line import Command
+
+
+@pytest.fixture
+def many(ragkit: Command, folder: Path) -> Path:
+    """An index of 400 small documents."""
+    lines = [
+        json.dumps({"_id": str(n), "text": " ".join(f"word{n * p % 211}" for p in (1, 3, 7, 11, 31))})
+        for n in range(400)
+    ]
+    (folder / "docs.jsonl").write_text("\n".join(lines))
+    assert ragkit("index", "build", "docs.jsonl", "--out", "indexes/many").code == 0
+    return Path("indexes/many")
+
+
+def test_ways_are_compared_and_one_is_built(ragkit: Command, many: Path) -> None:
+    shown = ragkit("compress", many, "--size", "16")
+    assert shown.code == 0 and "nothing built" in shown.out and "sentences of its passages asked" in shown.err
+    names = [line.split("\t")[0] for line in shown.out.splitlines()]
+    assert names[1:4] == ["exact", "sq8", "sq4"] and "similarity16 + sq8" in names
+    before = ragkit("index", "info", many, "--json").json
+    made = ragkit("compress", many, "--size", "16", "--to", "sq8", "--json").json
+    after = ragkit("index", "info", many, "--json").json
+    assert made["built"] == str(many) and before["factory"] != "SQ8" == after["factory"]
+    ways = {way["way"]: way for way in made["ways"]}
+    assert ways["exact"]["recall@10"]["mean"] == 1 > ways["rabitq"]["recall@10"]["mean"]
+    # The hashing encoder takes no further layer.
+    refused = ragkit("compress", many, "--size", "16", "--to", "similarity", "--out", "small")
+    assert refused.code == 1 and "takes no further layer" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--to", "int9"), "an index takes"),
+        (("--to", "similarity"), "name a folder"),
+        (("--to", "sq8", "--out", "x"), "in place"),
+    ],
+)
+def test_options_that_do_not_fit_an_index(
+    arguments: tuple[str, ...], said: str, ragkit: Command, many: Path
+) -> None:
+    answer = ragkit("compress", many, *arguments)
+    assert answer.code == 2 and said in " ".join(answer.err.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "code"),
+    [
+        (("packaged", "--out", "x"), "say which", 2),
+        (("packaged", "--as", "judge", "--out", "x"), "not one of", 2),
+        (("packaged", "--as", "reader"), "name a folder", 2),
+        (("packaged", "--as", "reader", "--to", "sq8", "--out", "x"), "a model takes", 2),
+        (("nowhere/at/all", "--out", "x"), "no such model", 1),
+    ],
+)
+def test_options_that_do_not_fit_a_model(
+    arguments: tuple[str, ...], said: str, code: int, ragkit: Command
+) -> None:
+    answer = ragkit("compress", *arguments)
+    assert answer.code == code and said in " ".join(answer.err.split())
