@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ragkit_cli.ask import print_answer
+from ragkit_cli.answer_output import print_answer
 from ragkit_cli.console import Stages, progress
 
 QUESTIONS = (
