@@ -63,7 +63,7 @@ def non_saturating() -> dict[str, float | list[float]]:
         norms = []
         for objective in ("non-saturating", "saturating"):
             gradients = torch.autograd.grad(
-                generator_loss(logits, objective),  # type: ignore[arg-type]
+                generator_loss(logits, objective),
                 list(model.generator.parameters()),
                 retain_graph=True,
             )

@@ -142,7 +142,7 @@ def mode_collapse() -> dict[str, float | list[float]]:
 
 def wasserstein_gan() -> dict[str, float | list[float]]:
     """Row 118."""
-    penalised, clipped = (over_seeds(Ring(game=game)) for game in ("wgan", "wgan-clipped"))  # type: ignore[arg-type]
+    penalised, clipped = (over_seeds(Ring(game=game)) for game in ("wgan", "wgan-clipped"))
     return {
         "correlation with W": tracked_distance(),
         "modes, penalty": penalised["modes"],

@@ -176,7 +176,7 @@ def bounds() -> dict[str, float | list[float]]:
     }
 
 
-def samples() -> dict[str, float | list[float]]:
+def samples() -> dict[str, list[float]]:
     """Row 123: how sure a classifier is of digits from the prior, against decoded random codes of an
     autoencoder of the same size, digits and steps: of N(0, I), and of the normal that fits its codes."""
     own = over_seeds(DigitsVae())

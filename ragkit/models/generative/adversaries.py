@@ -56,7 +56,8 @@ def turns(critic_steps: int) -> list[Turn]:
     """
     if critic_steps < 1:
         raise RagkitError(f"{critic_steps} steps of the critic an iteration: give 1 or more")
-    return ["critic"] * critic_steps + ["generator"]
+    critic: list[Turn] = ["critic"]
+    return [*critic * critic_steps, "generator"]
 
 
 def frozen(network: nn.Module) -> Callable[[Tensor], Tensor]:
