@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ragkit.retrieval.index import Index
 
 HEAD = ("engine", "search", "recall@10", "at least", "p50 ms", "p95 ms", "bytes each", "MB", "build s", "")
+SHOWN_BELOW = 0.05
+"""Of the goal: engines of less recall are left out of the table."""
 
 QuestionsOption = Annotated[
     Path | None,
@@ -117,7 +119,8 @@ def _show(index: "Index", made: "Plan") -> None:
     if made.note:
         note(made.note)
     chosen = made.kept[0] if made.kept else None
-    rows = [row for row in made.front if row != chosen] + ([chosen] if chosen else [])
+    front = [row for row in made.front if row != chosen] + ([chosen] if chosen else [])
+    rows = [row for row in front if row.recall >= made.goals.recall - SHOWN_BELOW]
     table(
         HEAD,
         [
@@ -131,6 +134,8 @@ def _show(index: "Index", made: "Plan") -> None:
             for row in sorted(rows, key=lambda row: row.recall)
         ],
     )  # fmt: skip
+    if left := len(front) - len(rows):
+        note(f"{left} of a recall below {made.goals.recall - SHOWN_BELOW:.3g} left out: see --json")
 
 
 def _content(index: "Index", made: "Plan", built: bool) -> dict[str, Any]:
