@@ -1,6 +1,6 @@
 """The packaged encoder made smaller, on the question side: recall@10 among passages' vectors as they were.
 
-    python -m eval.compress.models --data DATA --indexes INDEXES [--set scifact] [--steps 100]
+    python -m eval.compress.models --data DATA --indexes INDEXES [--set scifact] [--steps 60]
 
 Writes eval/results/compress_models.{json,md}. Training is distillation on questions of the tuning split and
 stretches of passages; the test split is asked once a model. Questions alone are encoded anew: their vectors
@@ -13,7 +13,6 @@ import time
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from ragkit.evaluation.statistics import compare, estimate
 from ragkit.training.compression.indexes import live_vectors, relevant_positions
 from ragkit.training.compression.models import (
     CompressionSettings,
+    How,
     compress_only,
     examples_of,
     named,
@@ -56,7 +56,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--indexes", type=Path, required=True)
     parser.add_argument("--set", default="scifact")
-    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--steps", type=int, default=60, help="of quantisation-aware training")
+    parser.add_argument("--recover", type=int, default=0, help="steps after structured pruning, besides none")
+    parser.add_argument(
+        "--kept",
+        type=Path,
+        default=Path("runs/compress"),
+        help="models and times of before: a run that was cut off goes on",
+    )
     given = parser.parse_args()
     suite = SUITES[given.set]
     index = index_of(suite, given.data, given.indexes)
@@ -71,11 +78,13 @@ def main() -> None:
         "passages": len(passages),
         "encoder of the passages": index.manifest.passport.precision or "fp32",
     }
-    found["runtime"] = runtime(index, texts, relevant, passages)
-    print(found["runtime"], flush=True)
-    with TemporaryDirectory() as folder:
-        models = made(examples, given.steps, Path(folder))
-        found["rows"] = rows(models, texts, relevant, passages)
+    measured = given.kept / "runtime.json"
+    if not measured.is_file():
+        measured.parent.mkdir(parents=True, exist_ok=True)
+        measured.write_text(json.dumps(runtime(index, texts, relevant, passages)))
+    found["runtime"] = json.loads(measured.read_text())
+    models = made(examples, given.steps, given.recover, given.kept)
+    found["rows"] = rows(models, texts, relevant, passages)
     target = RESULTS / "compress_models.json"
     target.write_text(json.dumps(found, indent=1) + "\n")
     target.with_suffix(".md").write_text(report(found))
@@ -92,27 +101,32 @@ def training_examples(index: Any, tuning: str | None, data: Path) -> list[Exampl
     return [both[i] for i in np.random.default_rng(1).permutation(len(both))]
 
 
-def made(examples: list[Example], steps: int, folder: Path) -> list[Model]:
+def made(examples: list[Example], steps: int, recover: int, folder: Path) -> list[Model]:
     """The encoder as it was, then each way to make it smaller, without training and with."""
     original = load_encoder("packaged", "torch", "fp32")
     size = sum(4 * p.numel() for p in load_subject("packaged", "encoder").network.parameters())
     models = [Model("as it was", original, size)]
-    for settings in (
+    structured: tuple[tuple[How, float], ...] = (("heads", 0.75), ("ffn", 0.75), ("layers", 0.83))
+    ways = [
         CompressionSettings(how="int8"),
         CompressionSettings(how="int4"),
         CompressionSettings(how="int4", steps=steps),
         CompressionSettings(how="sparse", keep=0.7),
-        CompressionSettings(how="heads", keep=0.5),
-        CompressionSettings(how="ffn", keep=0.5),
-        CompressionSettings(how="ffn", keep=0.5, steps=steps, learning_rate=2e-4),
-        CompressionSettings(how="layers", keep=0.67),
-        CompressionSettings(how="layers", keep=0.67, steps=steps, learning_rate=2e-4),
-    ):
-        name = named(settings)
-        weights = compress_only(load_subject("packaged", "encoder"), folder / name, settings, examples)
-        print(name, weights.stat().st_size, flush=True)
-        encoder = load_encoder(folder / name / "model", "torch", "fp32")
-        models.append(Model(name, encoder, weights.stat().st_size))
+        *(CompressionSettings(how=how, keep=keep) for how, keep in structured),
+    ]
+    if recover:
+        ways += [
+            CompressionSettings(how=how, keep=keep, steps=recover, learning_rate=2e-4)
+            for how, keep in structured
+        ]
+    for settings in ways:
+        out = folder / named(settings)
+        if not (out / "model").is_dir():
+            compress_only(load_subject("packaged", "encoder"), out, settings, examples)
+        print(named(settings), flush=True)
+        (weights,) = (out / "model").rglob("model*.safetensors")
+        encoder = load_encoder(out / "model", "torch", "fp32")
+        models.append(Model(named(settings), encoder, weights.stat().st_size))
     return models
 
 

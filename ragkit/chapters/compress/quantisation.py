@@ -174,7 +174,7 @@ def quantisation_aware() -> dict[str, float | list[float]]:
     calibrate(model)
     with torch.no_grad():
         before = [layer.on_grid() for layer in model.modules() if isinstance(layer, QuantisedLinear)]
-        after = [layer.weight for layer in finish(model).modules() if isinstance(layer, nn.Linear)]
+        after = [layer.weight.detach() for layer in finish(model).modules() if isinstance(layer, nn.Linear)]
     reached: dict[str, float | list[float]] = {
         "finished weights off the grid": max(
             float((a - b).abs().max()) for a, b in zip(before, after, strict=True)
