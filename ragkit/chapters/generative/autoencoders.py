@@ -33,7 +33,7 @@ class DigitsAutoencoder(Experiment):
     binary: bool = False
     batch_size: int = 64
     loop: LoopSettings = LoopSettings(
-        learning_rate=2e-3, max_steps=1500, weight_decay=0.0, precision="fp32", validate_every=500
+        learning_rate=2e-3, max_steps=2500, weight_decay=0.0, precision="fp32", validate_every=500
     )
 
     def _data(self) -> Split:

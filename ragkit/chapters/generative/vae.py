@@ -46,16 +46,17 @@ class DigitsVae(Experiment):
             Bernoulli(),
         )
 
-        def loss(model: nn.Module, x: Tensor) -> Tensor:
-            assert isinstance(model, Vae)
-            return -elbo(model, x).mean()
-
-        def scores(model: nn.Module) -> dict[str, float]:
+        def scores(_: nn.Module) -> dict[str, float]:
             torch.manual_seed(0)
-            return {"loss": float(loss(model, data.test_x))}
+            return {"loss": float(-elbo(model, data.test_x).mean())}
 
         return TensorRecipe(
-            model, (data.train_x,), loss, scores, batch_size=self.batch_size, seed=self.loop.seed
+            model,
+            (data.train_x,),
+            lambda _, x: -elbo(model, x).mean(),
+            scores,
+            batch_size=self.batch_size,
+            seed=self.loop.seed,
         )
 
     @torch.no_grad()
@@ -178,7 +179,7 @@ def bounds() -> dict[str, float | list[float]]:
 
 def samples() -> dict[str, list[float]]:
     """Row 123: how sure a classifier is of digits from the prior, against decoded random codes of an
-    autoencoder of the same size, digits and steps: of N(0, I), and of the normal that fits its codes."""
+    autoencoder of the same size and digits: of N(0, I), and of the normal that fits its codes."""
     own = over_seeds(DigitsVae())
     theirs = over_seeds(DigitsAutoencoder(binary=True, code=DigitsVae.latent, hidden=DigitsVae.hidden))
     sure = own["entropy of samples' classes"]

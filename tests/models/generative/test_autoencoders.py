@@ -143,7 +143,11 @@ def test_ways_between_codes_have_their_ends_and_the_arc_keeps_its_radius() -> No
 
 @pytest.mark.row(123)
 def test_the_vae_recipe_draws_samples_ways_and_the_latent_plane(tmp_path: Path) -> None:
-    reached = DigitsVae().with_settings({"max_steps": "3", "latent": "2", "hidden": "8"}).run(tmp_path)
+    reached = (
+        DigitsVae()
+        .with_settings({"max_steps": "3", "latent": "2", "hidden": "8", "precision": "bf16"})
+        .run(tmp_path)
+    )
     assert reached["ELBO"] < reached["IWAE(500)"] < 0
     pictures = {"digits.png", "interpolation.png", "latent-plane.png", "manifold.png"}
     assert pictures <= {path.name for path in tmp_path.iterdir()}
