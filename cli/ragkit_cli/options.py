@@ -37,7 +37,7 @@ RerankDepth = Annotated[
     int | None,
     typer.Option("--rerank-depth", min=1, help="Passages read again; implies --rerank.", show_default="30"),
 ]
-RuntimeOption = Annotated[str, typer.Option("--runtime", help="auto, torch or openvino.")]
+RuntimeOption = Annotated[str, typer.Option("--runtime", help="auto, torch, openvino or onnx.")]
 PrecisionOption = Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or int8.")]
 K = Annotated[int, typer.Option("-k", help="Passages a question.")]
 IndexArgument = Annotated[

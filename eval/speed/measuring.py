@@ -5,6 +5,7 @@ processor's, summed over threads, which other work on the machine touches little
 """
 
 import json
+import math
 import platform
 import statistics
 import time
@@ -69,20 +70,24 @@ def ratio(a: Sequence[float], b: Sequence[float]) -> Spread:
 
 
 def matrix_product_gflops(
-    precision: Precision, threads: int, seconds: float = 1.0, clock: Clock = time.perf_counter
+    precision: Precision,
+    threads: int,
+    seconds: float = 1.0,
+    clock: Clock = time.perf_counter,
+    shape: tuple[int, int, int] = (SIDE, SIDE, SIDE),
 ) -> float:
-    """GFLOP/s (for int8 GOP/s) of torch's product of two square matrices, the fastest of the runs that fit
-    into `seconds`: what arithmetic in this precision can reach on this machine. With `time.process_time` it
-    is a thread's share."""
+    """GFLOP/s (for int8 GOP/s) of torch's product of two matrices, n x m by m x k, the fastest of the runs
+    that fit into `seconds`: what arithmetic in this precision can reach on this machine. With
+    `time.process_time` it is a thread's share."""
     import torch
 
     dtype = getattr(torch, precision)
     if precision == "int8":
-        a, b = (torch.randint(-127, 127, (SIDE, SIDE), dtype=dtype) for _ in range(2))
+        a, b = (torch.randint(-127, 127, size, dtype=dtype) for size in (shape[:2], shape[1:]))
     else:
-        a, b = (torch.rand(SIDE, SIDE).to(dtype) for _ in range(2))
+        a, b = (torch.rand(size).to(dtype) for size in (shape[:2], shape[1:]))
     product = torch._int_mm if precision == "int8" else torch.mm
-    return 2 * SIDE**3 / _fastest(lambda: product(a, b), threads, seconds, clock) / 1e9
+    return 2 * math.prod(shape) / _fastest(lambda: product(a, b), threads, seconds, clock) / 1e9
 
 
 def read_bandwidth(size: int, threads: int, seconds: float = 1.0, clock: Clock = time.perf_counter) -> float:

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from ragkit.errors import RagkitError
+from ragkit.runtime.precision import AUTO
 
 CANARY_QUESTIONS = ("What is the capital of France?", "how do I close a file")
 CANARY_PASSAGES = (
@@ -20,6 +21,11 @@ CANARY_PASSAGES = (
 TOLERANCE = 0.02
 """Largest |a - b| / |b| between two canary vectors of one encoder: room for another processor's rounding
 and for half precision (below 0.01), far below the distance between two trainings of one model."""
+
+LATER = ("questions", "precision", "computed")
+"""Fields that older passports lack."""
+UNTOLD = ("name", "canaries", "questions", "computed")
+"""Fields that the fingerprint leaves out."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +53,25 @@ class Passport:
     """SHA-256 of the weights of a question tower that was trained for this very passage tower, which stayed
     as it was: then all sums above are of the passage tower. Empty for any other encoder."""
     precision: str = ""
-    """"int8" where vectors are computed in it; empty for whole numbers and bfloat16, which agree."""
+    """"int8" where OpenVINO computed vectors in it, "onnx int8" where ONNX Runtime did, in other steps; empty
+    for single precision and bfloat16, which agree."""
+    computed: str = ""
+    """Runtime and precision of passages, and the exported model's name in the cache: "openvino bf16 2f0c...".
+    For people: it tells no encoder from another."""
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 in hexadecimal of all that decides a passage's vector; no name, canaries, `questions`."""
-        parts = {k: v for k, v in asdict(self).items() if k not in ("name", "canaries", "questions")}
+        """SHA-256 in hexadecimal of all that decides a passage's vector."""
+        parts = {k: v for k, v in asdict(self).items() if k not in UNTOLD}
         if not self.precision:  # as it was before there was a choice
             del parts["precision"]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def choice(self) -> tuple[str, str]:
+        """Runtime and precision that `load_encoder` needs to give these vectors."""
+        runtime, _, precision = self.precision.rpartition(" ")
+        return runtime or AUTO, precision or AUTO
 
     def disagreement(self, other: Self) -> str | None:
         """One line that names both encoders and what differs between them; None where they are the same.
@@ -99,11 +115,11 @@ class Passport:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Back from `to_json`. Raises RagkitError where a field is missing or of the wrong type."""
         try:
-            values = {f.name: data[f.name] for f in fields(cls) if f.name not in ("questions", "precision")}
+            values = {f.name: data[f.name] for f in fields(cls) if f.name not in LATER}
             values["dimension"] = int(values["dimension"])
             values["prompts"] = {str(k): str(v) for k, v in values["prompts"].items()}
             values["canaries"] = tuple(tuple(float(x) for x in vector) for vector in values["canaries"])
-            values |= {name: str(data.get(name, "")) for name in ("questions", "precision")}
+            values |= {name: str(data.get(name, "")) for name in LATER}
             return cls(**values)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RagkitError(

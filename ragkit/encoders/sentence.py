@@ -1,6 +1,7 @@
 """Any sentence-transformers model as an encoder: prompts, asymmetric towers, its own similarity."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from functools import cached_property
 from pathlib import Path
@@ -16,16 +17,28 @@ from ragkit.encoders.passport import CANARY_PASSAGES, CANARY_QUESTIONS, Passport
 from ragkit.encoders.stored import load_stored_encoder, transformer_folder
 from ragkit.encoders.towers import Task, kept_passport, tower
 from ragkit.errors import RagkitError
-from ragkit.runtime.precision import AUTO, Precision, Runtime, check_choice, openvino_installed
+from ragkit.runtime.precision import (
+    AUTO,
+    PACKAGES,
+    GraphRuntime,
+    Precision,
+    Runtime,
+    check_choice,
+    graph_runtime,
+    installed,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ragkit.encoders.forward import Forward
+    from ragkit.encoders.forward import Features, Forward
+    from ragkit.encoders.tokens import Tokens
 
 PROMPTS = {"query": ("query",), "document": ("document", "passage", "corpus")}
 """The names under which a model keeps a task's prompt; the first that it has counts."""
 SIMILARITIES: dict[str, Similarity] = {"cosine": "cosine", "dot": "inner_product"}
+AT_ONCE = 512
+"""Texts that are sorted by length together; the next ones are tokenised while the model computes these."""
 
 
 class SentenceEncoder:
@@ -36,10 +49,11 @@ class SentenceEncoder:
     model's limit are cut there, as the model was trained.
 
     Args:
-        runtime: "torch", "openvino" (exported once, see `ragkit.runtime`), or "auto": openvino where the
-            model was exported on this machine before, else torch.
-        precision: "fp32", "bf16", "int8" (openvino only), or "auto": passages in bf16 where the processor
-            multiplies it natively. Vectors of bf16 count as those of fp32; int8 is a passport's own.
+        runtime: "torch", "openvino" or "onnx" (exported once, see `ragkit.runtime`), or "auto": what the
+            model was exported to on this machine before, else torch.
+        precision: "fp32", "bf16" (not onnx), "int8" (not torch), or "auto": passages in bf16 where the
+            processor multiplies it natively. Vectors of bf16 count as those of fp32; int8 has a passport of
+            its own.
 
     Raises RagkitError where there is no such model, where its weights are pickled, where it asks for code
     of its own to be run, where its similarity is not one of inner products, and where the runtime or the
@@ -71,13 +85,16 @@ class SentenceEncoder:
                 f"{self.name} compares vectors by {similarity} distance: ragkit takes cosine and dot product"
             )
         self._similarity = SIMILARITIES[similarity]
+        self.threads = torch.get_num_threads()
         self._forwards: dict[Task, Forward] = {}
+        self._tokens: dict[Task, Tokens | None] = {}
 
-    def using(self, runtime: Runtime, precision: Precision) -> Self:
-        """The same model, computed otherwise. Raises RagkitError as the constructor."""
+    def using(self, runtime: Runtime, precision: Precision, threads: int | None = None) -> Self:
+        """The same model, computed otherwise (a graph on so many cores). Raises as the constructor."""
         check_choice(runtime, precision)
         other = copy(self)
         other.runtime, other.precision, other._forwards = runtime, precision, {}
+        other.threads = threads or self.threads
         other.__dict__.pop("_passport", None)
         return other
 
@@ -108,6 +125,7 @@ class SentenceEncoder:
         canaries = np.concatenate(
             [self.encode_questions(CANARY_QUESTIONS), self.encode_passages(CANARY_PASSAGES)]
         )
+        computed = self._forwards["document"].name
         kept = kept_passport(self._folder)
         model = self.model if kept is None else tower(self.model, "document")
         own = Passport(
@@ -120,7 +138,8 @@ class SentenceEncoder:
             prompts={"question": self._prompt("query"), "passage": self._prompt("document")},
             canaries=tuple(tuple(round(float(x), 6) for x in vector) for vector in canaries),
             questions="" if kept is None else hash_weights(tower(self.model, "query")),
-            precision="int8" if self.precision == "int8" else "",
+            precision=_own_precision(computed),
+            computed=computed,
         )
         if kept is not None and (difference := own.disagreement(kept)):
             raise RagkitError(f"{self.name} was changed since its questions were trained: {difference}")
@@ -132,52 +151,96 @@ class SentenceEncoder:
         if task not in self._forwards:
             self._forwards[task] = self._forward(task)
         forward = self._forwards[task]
-        lengths = self._lengths(texts) if len(texts) > 1 else [1]
-        batches = list(token_budget_batches(lengths, forward.tokens_a_batch))
-        features = (self._features(task, [texts[i] for i in batch]) for batch in batches)
-        vectors: Vectors | None = None
-        for batch, found in zip(batches, forward(features), strict=True):
-            if vectors is None:
-                vectors = np.empty((len(texts), found.shape[1]), dtype=np.float32)
-            vectors[batch] = found
-        assert vectors is not None
+        if len(texts) == 1:
+            vectors = forward.one(self._prepared(task, texts)[1]([0]))
+        else:
+            vectors = self._in_batches(task, texts, forward)
         if self.model.truncate_dim is not None:
             vectors = np.ascontiguousarray(vectors[:, : self.model.truncate_dim])
         if self._similarity == "cosine":
             vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         return vectors
 
+    def _in_batches(self, task: Task, texts: Sequence[str], forward: "Forward") -> Vectors:
+        begun: list[list[int]] = []
+
+        def features() -> "Iterator[Features]":
+            starts = range(0, len(texts), AT_ONCE)
+            with ThreadPoolExecutor(1) as pool:
+                parts = (texts[at : at + AT_ONCE] for at in starts)
+                ready = pool.submit(self._prepared, task, next(parts))
+                for at in starts:
+                    lengths, batch_of = ready.result()
+                    if (part := next(parts, None)) is not None:
+                        ready = pool.submit(self._prepared, task, part)
+                    for batch in token_budget_batches(lengths, forward.tokens_a_batch):
+                        begun.append([at + row for row in batch])
+                        yield batch_of(batch)
+
+        vectors: Vectors | None = None
+        for number, found in enumerate(forward(features())):
+            if vectors is None:
+                vectors = np.empty((len(texts), found.shape[1]), dtype=np.float32)
+            vectors[begun[number]] = found
+        assert vectors is not None
+        return vectors
+
+    def _prepared(
+        self, task: Task, texts: Sequence[str]
+    ) -> "tuple[list[int], Callable[[Sequence[int]], Features]]":
+        """Tokens of each text, and what makes a batch of some of them."""
+        if task not in self._tokens:
+            from ragkit.encoders.tokens import tokens_of
+
+            self._tokens[task] = tokens_of(self.model, task, self._prompt(task))
+        tokens = self._tokens[task]
+        if tokens is None:
+            return self._lengths(texts), lambda batch: self._features(task, [texts[i] for i in batch])
+        rows = tokens.ids(texts)
+        return [len(row) for row in rows], lambda batch: tokens.features([rows[i] for i in batch])
+
     def _forward(self, task: Task) -> "Forward":
         from ragkit.encoders.forward import TorchForward
 
-        asked = self.runtime == "openvino" or self.precision == "int8"
-        if asked or (self.runtime == AUTO and self.exported):
-            return self._graph_forward(task)
+        asked = self.runtime in PACKAGES or self.precision == "int8"
+        graphs = graph_runtime(self.runtime, self.precision) if asked else self.exported
+        if graphs is not None:
+            return self._graph_forward(task, graphs)
         # A question is short: to halve its numbers gains nothing.
         half = self.precision == "bf16" or (self.precision == AUTO and task == "document")
         return TorchForward(tower(self.model, task), self.model.device, half)
 
-    def _graph_forward(self, task: Task) -> "Forward":
-        import torch
-
+    def _graph_forward(self, task: Task, runtime: GraphRuntime) -> "Forward":
         from ragkit.encoders.forward import Exportable, GraphForward
         from ragkit.runtime.export import exported
-        from ragkit.runtime.graph import Graph
+        from ragkit.runtime.graph import open_graph
 
         network = Exportable(tower(self.model, task))
-        precision: Precision = "bf16" if self.precision == AUTO else self.precision  # type: ignore[assignment]
-        path = exported(network, self._identity(task), precision, lambda: self._samples(task))
-        return GraphForward(Graph(path, precision, torch.get_num_threads()))
+        precision = self._graph_precision
+        path = exported(network, self._identity(task), precision, lambda: self._samples(task), runtime)
+        if runtime == "onnx" and precision == "bf16":
+            precision = "fp32"
+        name = f"{runtime} {precision} {path.parent.name}"
+        return GraphForward(open_graph(path, runtime, precision, self.threads), name)
 
     @property
-    def exported(self) -> bool:
-        """Whether graphs of both towers are on this machine already."""
-        if not openvino_installed() or self.model.device.type != "cpu":
-            return False
+    def _graph_precision(self) -> Precision:
+        return "bf16" if self.precision == AUTO else self.precision  # type: ignore[return-value]
+
+    @property
+    def exported(self) -> GraphRuntime | None:
+        """What graphs of both towers are on this machine for already, where that is left open."""
+        if self.runtime != AUTO or self.model.device.type != "cpu":
+            return None
         from ragkit.runtime.export import graph_path
 
         tasks: tuple[Task, ...] = ("query", "document")
-        return all(graph_path(self._identity(task), "fp32").is_file() for task in tasks)
+        for runtime in PACKAGES:
+            if installed(runtime) and not (runtime == "onnx" and self.precision == "bf16"):
+                paths = [graph_path(self._identity(task), self._graph_precision, runtime) for task in tasks]
+                if all(path.is_file() for path in paths):
+                    return runtime
+        return None
 
     def _identity(self, task: Task) -> str:
         if task not in self._identities:
@@ -220,6 +283,13 @@ class SentenceEncoder:
             )
             return [len(ids) for ids in tokens["input_ids"]]
         return [min(1 + len(text) // 4, limit or len(text) + 1) for text in texts]
+
+
+def _own_precision(computed: str) -> str:
+    runtime, precision, *_ = computed.split()
+    if precision != "int8":
+        return ""
+    return precision if runtime == "openvino" else f"{runtime} {precision}"
 
 
 def passage_text(title: str, text: str) -> str:

@@ -23,7 +23,7 @@ def resolve_encoder(encoder: str | Path | Encoder, runtime: str = AUTO, precisio
 def encoder_of(generation: Generation) -> Encoder:
     """The encoder of a generation's vectors. Raises RagkitError where it is not the same any more."""
     passport = generation.manifest.passport
-    encoder = resolve_encoder(passport.name, precision=passport.precision or AUTO)
+    encoder = resolve_encoder(passport.name, *passport.choice)
     refuse_other(encoder, generation)
     return encoder
 

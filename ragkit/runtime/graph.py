@@ -1,84 +1,41 @@
-"""A trained network as a graph that OpenVINO runs: operations fused, in half precision or int8, a stream a
-core, so that no core waits for another."""
+"""A trained network as a graph: exported once, compiled for the processor, no Python between its layers."""
 
-import sys
 from collections.abc import Iterable, Sequence
-from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from ragkit.errors import RagkitError
-from ragkit.runtime.precision import Precision, computes_bf16
+from ragkit.runtime.precision import GraphRuntime, Precision
 
 Inputs = Sequence[npt.NDArray[np.int64]]
 """One batch: token ids, attention mask, and what else the network takes, each (texts, tokens)."""
 Output = npt.NDArray[np.float32]
 
 
-@cache
-def openvino() -> Any:
-    """The module. Its conversion reports to its makers who converts what, unless the package that does so is
-    missing: here it is, whatever is installed.
-    """
-    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
-    import openvino
-
-    return openvino
-
-
-class Graph:
-    """A compiled graph. `int8` multiplies in int8 what was quantised, the rest in `bf16` where the processor
-    has it.
-
-    Args:
-        path: model.xml, from `exported`.
-        threads: batches that run at the same time, a core each.
-    """
-
-    def __init__(self, path: Path, precision: Precision, threads: int) -> None:
-        import torch
-
-        ov = openvino()
-        half = precision != "fp32" and computes_bf16(torch.device("cpu"))
-        try:
-            compiled = ov.Core().compile_model(
-                str(path),
-                "CPU",
-                {
-                    "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
-                    "NUM_STREAMS": threads,
-                    "INFERENCE_NUM_THREADS": threads,
-                },
-            )
-        except RuntimeError as error:
-            raise RagkitError(
-                f"the exported model {path} is damaged ({str(error).splitlines()[0]}): delete {path.parent}"
-            ) from error
-        self._queue = ov.AsyncInferQueue(compiled, threads)
-        self._request = compiled.create_infer_request()
-
+class Graph(Protocol):
     def run(self, batches: Iterable[Inputs]) -> list[tuple[Output, ...]]:
-        """The outputs of each batch. The next batch is made while others are computed."""
-        found: dict[int, tuple[Output, ...]] = {}
-
-        def keep(request: Any, number: int) -> None:
-            found[number] = _outputs(request)
-
-        self._queue.set_callback(keep)
-        number = -1
-        for number, batch in enumerate(batches):
-            self._queue.start_async(list(batch), number)
-        self._queue.wait_all()
-        return [found[n] for n in range(number + 1)]
+        """The outputs of each batch, in order. The next batch is made while others are computed."""
+        ...
 
     def run_one(self, batch: Inputs) -> tuple[Output, ...]:
-        """The outputs of a single batch, without the queue."""
-        self._request.infer(list(batch))
-        return _outputs(self._request)
+        """The outputs of a single batch, without a queue."""
+        ...
 
 
-def _outputs(request: Any) -> tuple[Output, ...]:
-    return tuple(np.array(tensor.data, dtype=np.float32) for tensor in request.output_tensors)
+def open_graph(path: Path, runtime: GraphRuntime, precision: Precision, threads: int) -> Graph:
+    """The graph in a file that `exported` wrote.
+
+    Args:
+        threads: batches that run at the same time, a core each.
+
+    Raises RagkitError where the file is damaged.
+    """
+    if runtime == "onnx":
+        from ragkit.runtime.onnx_graph import OnnxGraph
+
+        return OnnxGraph(path, threads)
+    from ragkit.runtime.openvino_graph import OpenVinoGraph
+
+    return OpenVinoGraph(path, precision, threads)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ragkit.runtime.graph import openvino
+from ragkit.runtime.openvino_graph import openvino
 
 Range = tuple[float, float]
 LEVELS = 256

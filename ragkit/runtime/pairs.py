@@ -1,4 +1,4 @@
-"""A transformers model that reads two texts in a row, computed by torch or as a graph of OpenVINO."""
+"""A transformers model that reads two texts in a row, computed by torch or as a graph."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from ragkit.runtime.export import exported, graph_path
-from ragkit.runtime.graph import Graph
-from ragkit.runtime.precision import AUTO, Precision, check_choice, computes_bf16, openvino_installed
+from ragkit.runtime.graph import Graph, open_graph
+from ragkit.runtime.precision import AUTO, PACKAGES, Precision, check_choice, computes_bf16, graph_runtime
 from ragkit.runtime.samples import sample_texts
 
 Batch = Mapping[str, npt.NDArray[np.int64]]
@@ -34,9 +34,9 @@ class PairForward(Protocol):
 class PairModel:
     """A model whose fields `outputs` are asked for, batch after batch.
 
-    `auto`: OpenVINO where it is installed and the model was exported on this machine before or has many pairs
-    to read, and bfloat16 where the processor multiplies it natively: logits move by some hundredths. A model
-    in float64 stays in it.
+    `auto`: a graph where OpenVINO or ONNX Runtime is installed and the model was exported on this machine
+    before or has many pairs to read, and bfloat16 where the processor multiplies it natively: logits move by
+    some hundredths. A model in float64 stays in it.
 
     Args:
         identity: the sum of the model's weights and settings, asked for only where it can matter.
@@ -57,31 +57,28 @@ class PairModel:
         some = next(model.parameters())
         self._network, self._tokenizer = _Exportable(model, outputs), tokenizer
         self._identity = cache(identity)
-        self._asked = runtime == "openvino" or precision == "int8"
-        self._graphs = (
-            openvino_installed()
-            and some.device.type == "cpu"
-            and some.dtype == torch.float32
-            and runtime != "torch"
-        )
-        half = precision == "bf16" or (precision == AUTO and computes_bf16(some.device))
-        self.precision: Precision = "int8" if precision == "int8" else "bf16" if half else "fp32"
+        half = runtime != "onnx" and computes_bf16(some.device)
+        native: Precision = "bf16" if half else "fp32"
+        self.precision: Precision = native if precision == AUTO else precision  # type: ignore[assignment]
+        asked = runtime in PACKAGES or precision == "int8"
+        on_cpu = some.device.type == "cpu" and some.dtype == torch.float32
+        self._runtime = graph_runtime(runtime, self.precision) if on_cpu else None
         self._graph: _GraphPairs | None = None
-        if self._graphs and (self._asked or graph_path(self._identity(), "fp32").is_file()):
+        if self._runtime and (asked or graph_path(self._identity(), self.precision, self._runtime).is_file()):
             self._graph = self._exported()
 
     def forward(self, pairs: int) -> PairForward:
         """What reads so many pairs soonest."""
-        if self._graph is None and self._graphs and pairs >= WORTH_EXPORTING:
+        if self._graph is None and self._runtime and pairs >= WORTH_EXPORTING:
             self._graph = self._exported()
         return self._graph or _TorchPairs(self._network, self.precision == "bf16")
 
     def _exported(self) -> "_GraphPairs":
-        network = self._network
-        path = exported(
-            network, self._identity(), self.precision, lambda: _samples(self._tokenizer, network.inputs)
-        )
-        return _GraphPairs(Graph(path, self.precision, torch.get_num_threads()), network.inputs)
+        assert self._runtime is not None
+        network, samples = self._network, lambda: _samples(self._tokenizer, self._network.inputs)
+        path = exported(network, self._identity(), self.precision, samples, self._runtime)
+        graph = open_graph(path, self._runtime, self.precision, torch.get_num_threads())
+        return _GraphPairs(graph, network.inputs)
 
 
 class _TorchPairs:

@@ -17,9 +17,15 @@ SIZES = {
 
 
 @pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No graph that this machine's user has exported decides how a test computes."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(autouse=True)
 def single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is compared with the models' own makers is computed as they do, on every machine."""
-    for module in ("runtime.precision", "runtime.graph", "encoders.choice"):
+    for module in ("runtime.precision", "runtime.openvino_graph", "encoders.choice", "encoders.forward"):
         monkeypatch.setattr(f"ragkit.{module}.computes_bf16", lambda device: False)
 
 

@@ -1,4 +1,3 @@
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,28 +8,67 @@ from ragkit.encoders.choice import agrees, cosine, fastest, recall
 from ragkit.encoders.loading import load_encoder
 from ragkit.encoders.passport import Passport
 from ragkit.encoders.sentence import SentenceEncoder
+from ragkit.encoders.tokens import tokens_of
 from ragkit.errors import RagkitError
+from ragkit.runtime import export
 
 QUESTIONS = ["what is the capital of france?", "how do i close a file", "cat", "the " * 200]
 PASSAGES = [("france", "paris is the capital"), ("", "the cat sat"), ("plants", "light into sugar " * 9)]
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-@pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
-def test_openvino_gives_the_vectors_of_torch(tiny: Any, pooling: str) -> None:
+@pytest.mark.parametrize(
+    ("runtime", "pooling"), [("openvino", "mean"), ("openvino", "cls"), ("openvino", "max"), ("onnx", "mean")]
+)
+def test_graphs_give_the_vectors_of_torch(tiny: Any, runtime: Any, pooling: str) -> None:
     folder = tiny.sentence("one", pooling=pooling, prompts={"query": "what is ", "document": "the : "})
     encoder = SentenceEncoder(folder, runtime="torch")
-    graph = encoder.using("openvino", "fp32")
+    graph = encoder.using(runtime, "fp32")
     np.testing.assert_allclose(
         graph.encode_questions(QUESTIONS), encoder.encode_questions(QUESTIONS), atol=1e-5
     )
     np.testing.assert_allclose(graph.encode_passages(PASSAGES), encoder.encode_passages(PASSAGES), atol=1e-5)
     assert not graph.passport().disagreement(encoder.passport())
     assert graph.passport().fingerprint == encoder.passport().fingerprint
+
+
+def test_one_text_and_many_give_the_same_vector(tiny: Any) -> None:
+    encoder = SentenceEncoder(tiny.sentence("one"), runtime="openvino", precision="fp32")
+    many = encoder.encode_questions(QUESTIONS * 300)
+    np.testing.assert_allclose(many[:4], many[-4:], atol=1e-6)
+    for question, vector in zip(QUESTIONS, many, strict=False):
+        np.testing.assert_allclose(encoder.encode_questions([question])[0], vector, atol=1e-6)
+
+
+def test_tokens_are_those_of_sentence_transformers_or_left_to_it(tiny: Any) -> None:
+    model = SentenceEncoder(tiny.sentence("one")).model
+    tokens = tokens_of(model, "query", "what is ")
+    assert tokens is not None
+    features, wanted = tokens.features(tokens.ids(QUESTIONS)), model.preprocess(QUESTIONS, prompt="what is ")
+    assert features["input_ids"].equal(wanted["input_ids"])
+    model.tokenizer.padding_side = "left"
+    assert tokens_of(model, "query", "what is ") is None
+    model.tokenizer.padding_side = "right"
+    model[0].query_length = 5  # sentence-transformers cuts questions there, which the tokenizer does not know
+    assert tokens_of(model, "query", "") is None
+
+
+def test_a_passport_names_what_computed_it(tiny: Any) -> None:
+    folder = tiny.sentence("one")
+    plain = SentenceEncoder(folder, runtime="torch", precision="fp32")
+    graph = plain.using("openvino", "fp32")
+    assert plain.passport().computed == "torch fp32"
+    runtime, precision, name = graph.passport().computed.split()
+    path = export.graph_path(graph._identity("document"), "fp32")
+    assert (runtime, precision, name) == ("openvino", "fp32", path.parent.name) and path.is_file()
+    assert Passport.from_json(graph.passport().to_json()).computed == graph.passport().computed
+
+
+def test_two_int8_are_two_encoders(tiny: Any) -> None:
+    encoder = SentenceEncoder(tiny.sentence("one"))
+    passports = [encoder.using(runtime, "int8").passport() for runtime in ("openvino", "onnx")]
+    assert [p.choice for p in passports] == [("auto", "int8"), ("onnx", "int8")]
+    assert passports[0].fingerprint != passports[1].fingerprint
+    assert encoder.passport().choice == ("auto", "auto")
 
 
 def test_two_towers_are_two_graphs(tiny: Any) -> None:
@@ -71,9 +109,10 @@ def test_a_passport_from_before_precisions_still_opens(tiny: Any) -> None:
 @pytest.mark.parametrize(
     ("runtime", "precision", "said"),
     [
-        ("fast", "auto", "no runtime 'fast': there are auto, torch, openvino"),
+        ("fast", "auto", "no runtime 'fast': there are auto, torch, openvino, onnx"),
         ("auto", "int4", "no precision 'int4': there are auto, fp32, bf16, int8"),
-        ("torch", "int8", "int8 needs the runtime openvino"),
+        ("torch", "int8", "int8 needs the runtime openvino or onnx"),
+        ("onnx", "bf16", "onnx computes in fp32 and int8: for bf16"),
     ],
 )
 def test_what_there_is_not(runtime: str, precision: str, said: str) -> None:
@@ -109,17 +148,19 @@ def test_small_corpora_are_left_alone_and_large_ones_measured(
     tiny: Any, monkeypatch: pytest.MonkeyPatch, many: bool
 ) -> None:
     encoder = SentenceEncoder(tiny.sentence("one"))
+    encoder.threads = 4
     passages = [("", f"the cat sat on {word}") for word in ("paris", "plants", "sugar", "light")]
     assert fastest(encoder, passages) is encoder
     monkeypatch.setattr(choice, "WORTH_EXPORTING", 2)
     if many:
         monkeypatch.setattr(choice, "WORTH_MEASURING", 4)
-        seconds = iter([2.0, 1.0])  # int8 is the faster one
+        seconds = iter([2.0, 1.0, 0.9, 1.1])  # int8 is faster, and on half of four cores, not on a quarter
         monkeypatch.setattr(choice, "_seconds", lambda compute: next(seconds))
         monkeypatch.setattr(choice, "agrees", lambda *_: True)
     found = fastest(encoder, passages)
     assert isinstance(found, SentenceEncoder)
-    assert (found.runtime, found.precision) == ("openvino", "int8" if many else "fp32")
+    wanted = ("openvino", "int8", 2) if many else ("openvino", "fp32", 4)
+    assert (found.runtime, found.precision, found.threads) == wanted
 
 
 def test_what_was_begun_goes_on(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:

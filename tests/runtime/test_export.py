@@ -14,8 +14,11 @@ from torch import Tensor, nn
 from ragkit.errors import RagkitError
 from ragkit.runtime import export
 from ragkit.runtime.export import exported, graph_path
-from ragkit.runtime.graph import Graph
+from ragkit.runtime.graph import open_graph
 from ragkit.runtime.int8 import input_ranges
+from ragkit.runtime.precision import PRECISIONS, GraphRuntime
+
+RUNTIMES = pytest.mark.parametrize("runtime", ["openvino", "onnx"])
 
 
 class Network(nn.Module):
@@ -57,10 +60,13 @@ def arrays(*inputs: tuple[Tensor, Tensor]) -> list[list[np.ndarray]]:
     return [[x.numpy() for x in one] for one in inputs]
 
 
-def test_graph_computes_what_the_network_does_in_the_order_of_the_batches(network: Network) -> None:
-    path = exported(network, "one", "fp32", samples)
+@RUNTIMES
+def test_graph_computes_what_the_network_does_in_the_order_of_the_batches(
+    network: Network, runtime: GraphRuntime
+) -> None:
+    path = exported(network, "one", "fp32", samples, runtime)
     batches = [sample(n, n, texts) for n, texts in ((5, 3), (17, 1), (2, 8), (40, 2), (1, 1))]
-    graph = Graph(path, "fp32", threads=2)
+    graph = open_graph(path, runtime, "fp32", threads=2)
     with torch.inference_mode():
         wanted = [network(*batch).numpy() for batch in batches]
     for found, right in zip(graph.run(iter(arrays(*batches))), wanted, strict=True):
@@ -69,8 +75,11 @@ def test_graph_computes_what_the_network_does_in_the_order_of_the_batches(networ
     assert graph.run([]) == []
 
 
-def test_int8_is_near_and_not_the_same(network: Network) -> None:
-    graph = Graph(exported(network, "one", "int8", samples), "int8", threads=1)
+@RUNTIMES
+def test_int8_is_near_and_not_the_same(network: Network, runtime: GraphRuntime) -> None:
+    path = exported(network, "one", "int8", samples, runtime)
+    graph = open_graph(path, runtime, "int8", threads=1)
+    assert [file.suffix for file in path.parent.iterdir() if file.suffix != ".bin"] == [path.suffix]
     batch = sample(12, 3, 16)
     with torch.inference_mode():
         right = network(*batch).numpy()
@@ -89,11 +98,20 @@ def test_ranges_hold_every_input_and_zero(shift: float, scale: float) -> None:
     assert low == min(0.0, float(every.min())) and high == max(0.0, float(every.max()))
 
 
-def test_it_is_written_once_and_named_by_what_it_was_made_from(network: Network) -> None:
-    path = exported(network, "one", "fp32", samples)
+@RUNTIMES
+def test_it_is_written_once_and_named_by_what_it_was_made_from(
+    network: Network, runtime: GraphRuntime
+) -> None:
+    path = exported(network, "one", "fp32", samples, runtime)
     written = path.stat().st_mtime_ns
-    assert exported(network, "one", "bf16", samples) == path and path.stat().st_mtime_ns == written
-    assert len({graph_path("one", "fp32"), graph_path("two", "fp32"), graph_path("one", "int8")}) == 3
+    assert exported(network, "one", "bf16", samples, runtime) == path and path.stat().st_mtime_ns == written
+    names = {
+        graph_path(identity, precision, other)
+        for identity in ("one", "two")
+        for precision in PRECISIONS
+        for other in ("openvino", "onnx")
+    }
+    assert len(names) == 8  # fp32 and bf16 are one file
 
 
 def test_a_size_that_tracing_froze_is_found_out() -> None:
@@ -106,13 +124,14 @@ def test_a_size_that_tracing_froze_is_found_out() -> None:
     assert not list(export._folder().glob("*"))  # nothing is left behind
 
 
-def test_a_network_that_cannot_be_converted_is_a_line(network: Network) -> None:
+@RUNTIMES
+def test_a_network_that_cannot_be_converted_is_a_line(runtime: GraphRuntime) -> None:
     class Strange(Network):
         def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
             raise ValueError("not today")
 
     with pytest.raises(RagkitError, match=r"cannot be exported.*use torch"):
-        exported(Strange(), "strange", "fp32", samples)
+        exported(Strange(), "strange", "fp32", samples, runtime)
 
 
 def test_no_room_for_the_graph_is_a_line(network: Network, tmp_path: Path) -> None:
@@ -122,16 +141,17 @@ def test_no_room_for_the_graph_is_a_line(network: Network, tmp_path: Path) -> No
     assert stat.S_ISREG((tmp_path / "cache").stat().st_mode)
 
 
-def test_a_damaged_graph_is_a_line(network: Network) -> None:
-    path = exported(network, "one", "fp32", samples)
+@RUNTIMES
+def test_a_damaged_graph_is_a_line(network: Network, runtime: GraphRuntime) -> None:
+    path = exported(network, "one", "fp32", samples, runtime)
     path.write_text("<net>")
     with pytest.raises(RagkitError, match=rf"damaged.*delete {path.parent}"):
-        Graph(path, "fp32", threads=1)
+        open_graph(path, runtime, "fp32", threads=1)
 
 
 def test_nothing_reports_to_the_makers_of_openvino() -> None:
     program = (
-        "from ragkit.runtime.graph import openvino; openvino().convert_model; "
+        "from ragkit.runtime.openvino_graph import openvino; openvino().convert_model; "
         "from openvino.tools.ovc import telemetry_utils; print(telemetry_utils.tm.__name__)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

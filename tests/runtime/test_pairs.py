@@ -35,15 +35,19 @@ def runs(model: PairModel, pairs: int = 1) -> str:
     return type(model.forward(pairs)).__name__
 
 
-def test_a_graph_reads_as_torch_does(reader: tuple[Any, Any]) -> None:
+@pytest.mark.parametrize("runtime", ["openvino", "onnx"])
+def test_a_graph_reads_as_torch_does(reader: tuple[Any, Any], runtime: str) -> None:
     model, tokenizer = reader
     exact = PairModel(model, tokenizer, OUTPUTS, lambda: "reader", "torch", "fp32")
-    graph = PairModel(model, tokenizer, OUTPUTS, lambda: "reader", "openvino", "fp32")
+    graph = PairModel(model, tokenizer, OUTPUTS, lambda: "reader", runtime, "fp32")
     for mine, wanted in zip(read(graph, tokenizer), read(exact, tokenizer), strict=True):
         for a, b in zip(mine, wanted, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-3)
     # From now on it is used wherever nobody says otherwise.
-    chosen = PairModel(model, tokenizer, OUTPUTS, lambda: "reader")
+    chosen = PairModel(model, tokenizer, OUTPUTS, lambda: "reader", "auto", "fp32")
+    if runtime == "onnx":  # where there is OpenVINO, that is first
+        assert runs(chosen) == "_TorchPairs"
+        return
     assert runs(chosen) == "_GraphPairs" and runs(exact) == "_TorchPairs"
 
 
@@ -68,7 +72,7 @@ def test_double_precision_stays(reader: tuple[Any, Any]) -> None:
     assert runs(found, 1000) == "_TorchPairs"
 
 
-@pytest.mark.parametrize("runtime", ["torch", "onnx"])
+@pytest.mark.parametrize("runtime", ["torch", "tensorrt"])
 def test_what_there_is_not(reader: tuple[Any, Any], runtime: str) -> None:
-    with pytest.raises(RagkitError, match=r"int8 needs the runtime openvino|no runtime 'onnx'"):
+    with pytest.raises(RagkitError, match=r"int8 needs the runtime openvino or onnx|no runtime 'tensorrt'"):
         PairModel(*reader, OUTPUTS, lambda: "reader", runtime, "int8")
