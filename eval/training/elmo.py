@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder that holds text/")
     parser.add_argument("--model", default="packaged", help="packaged, or a folder that train elmo saved")
     parser.add_argument("--run", type=Path, help="folder of its training run")
-    parser.add_argument("--words", type=int, default=100_000, help="as many of each novel")
+    parser.add_argument("--words", type=int, default=100_000, help="of all novels, as many of each")
     options = parser.parse_args()
     folder = PACKAGED_ELMO if options.model == "packaged" else Path(options.model)
     results = {"novels": measure(folder, options)}

@@ -144,7 +144,7 @@ def test_the_bert_that_ships_knows_english_and_goes_on(corpus: Path, tmp_path: P
     given = tokenizer("The war was the end [MASK] the empire.", return_tensors="pt")
     with torch.no_grad():
         logits = theirs(**given).logits[0, given["input_ids"][0] == tokenizer.mask_token_id]
-    assert tokenizer.convert_ids_to_tokens(logits.argmax(-1).tolist()) == ["of"]
+    assert "of" in tokenizer.convert_ids_to_tokens(logits[0].topk(5).indices.tolist())
     loop = replace(LOOP, max_steps=2)
     train_mlm([corpus], tmp_path / "run", replace(TINY, model="bert", loop=loop))
     assert load_pretraining(tmp_path / "run" / "model").bert.config.vocabulary == len(tokenizer)
