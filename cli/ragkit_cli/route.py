@@ -32,7 +32,7 @@ def fit(
     ] = None,
     method: Annotated[
         str | None,
-        typer.Option("--method", help="prototypes, matching or logistic.", show_default="prototypes"),
+        typer.Option("--method", help="logistic, prototypes or matching.", show_default="logistic"),
     ] = None,
     encoder: Annotated[str, typer.Option("--encoder", help="packaged, a folder or a hub id.")] = "packaged",
     json: Json = False,

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ragkit.encoders.encoder import Vectors
-from ragkit.encoders.loading import load_encoder
 
 UNSEEN = 27
 EACH = {"train": 25, "test": 20}
@@ -68,6 +67,8 @@ def read(file: Path, each: int) -> list[tuple[str, str]]:
 
 def encoded(texts: list[str], file: Path) -> Vectors:
     if not file.exists():
+        from ragkit.encoders.loading import load_encoder
+
         file.parent.mkdir(parents=True, exist_ok=True)
         np.save(file, load_encoder().encode_questions(texts), allow_pickle=False)
     vectors: Vectors = np.load(file, allow_pickle=False)

@@ -150,6 +150,7 @@ def compared(support: Texts, query: Texts, trained_on: Texts) -> list[list[str]]
                 versus = compare(name, values[BASELINE], of)
                 difference = "" if name == BASELINE else f"{versus.difference} (p {versus.p:.4f})"
                 rows.append([setting, str(shots), name, str(estimate(of)), difference])
+                print(*rows[-1], sep="\t", flush=True)
     return rows
 
 
