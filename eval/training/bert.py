@@ -89,7 +89,8 @@ def report(results: dict[str, Any], options: argparse.Namespace) -> str:
         rows.append(["next sentence told", f"{scores['next_accuracy']:.3f}", "0.500"])
     text = (
         "# The BERT that comes with ragkit\n\n"
-        f"`python -m eval.training.bert --data DATA --model {options.model}`: {scores['weights'] / 1e6:.1f} "
+        f"`python -m eval.training.bert --data DATA --model {options.model}"
+        f"{f' --run {options.run}' if options.run else ''}`: {scores['weights'] / 1e6:.1f} "
         f"million weights, WikiText-2's test part, {scores['tokens']:,.0f} pieces. The unigram is the test "
         "part's own: its entropy, and the share of its most frequent piece.\n\n"
         f"{markdown(['', 'reached', 'unigram, or chance'], rows)}"
