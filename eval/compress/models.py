@@ -106,7 +106,9 @@ def made(examples: list[Example], steps: int, recover: int, folder: Path) -> lis
     original = load_encoder("packaged", "torch", "fp32")
     size = sum(4 * p.numel() for p in load_subject("packaged", "encoder").network.parameters())
     models = [Model("as it was", original, size)]
-    structured: tuple[tuple[How, float], ...] = (("heads", 0.75), ("ffn", 0.75), ("layers", 0.83))
+    structured: tuple[tuple[How, float], ...] = (
+        ("heads", 0.75), ("heads", 0.5), ("ffn", 0.75), ("ffn", 0.5), ("layers", 0.83)
+    )  # fmt: skip
     ways = [
         CompressionSettings(how="int8"),
         CompressionSettings(how="int4"),
@@ -201,10 +203,9 @@ def report(found: dict[str, Any]) -> str:
             "# The packaged encoder made smaller",
             "",
             "`python -m eval.compress.models --data DATA --indexes INDEXES`:",
-            f"{found['set']}, {found['split']} questions, {found['passages']:,} passages whose vectors stay",
-            f"as they were ({found['encoder of the passages']}). Brackets: 95 % bootstrap intervals over",
-            "questions.",
-            "Times: the processor's, one question by torch in float32, all models in turn, medians of the",
+            f"{found['set']}, {found['split']} questions, {found['passages']:,} passages whose vectors stay as",
+            f"they were ({found['encoder of the passages']}). Brackets: 95 % intervals over questions. Times:",
+            "the processor's, one question by torch in float32, all models in turn, medians of the",
             "paired ratios. `sparse` is unstructured pruning, whose zeros dense kernels do not skip.",
             "",
             "| model | MB | cosine to it | R@10 | difference | times as fast |",
