@@ -126,7 +126,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     texts = [passage_text(title, text) for title, text in passages]
     peer = SentenceTransformer(str(packaged_folder()), local_files_only=True, device="cpu")
     ours = encoders(options.ways.split(","), threads)
-    lengths = [min(len(ids), peer.max_seq_length or len(ids)) for ids in peer.tokenizer(texts)["input_ids"]]
+    tokens = peer.tokenizer(texts, truncation=True, max_length=peer.max_seq_length)
+    lengths = [len(ids) for ids in tokens["input_ids"]]
     work = needed_gflop(peer[0].auto_model.config, lengths)
     runs: dict[str, Callable[[], object]] = {PEER: partial(peer.encode, texts)}
     runs |= {way: partial(encoder.encode_passages, passages) for way, encoder in ours.items()}

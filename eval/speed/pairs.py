@@ -188,8 +188,9 @@ def pair_lengths(
     pairs = [
         (q.text, passage_text(p.title, p.text)) for q, ps in zip(questions, passages, strict=True) for p in ps
     ]
-    found = tokenizer([q for q, _ in pairs], [p for _, p in pairs])["input_ids"]
-    return [min(len(ids), most) for ids in found]
+    asked, read = ([pair[side] for pair in pairs] for side in (0, 1))
+    tokens = tokenizer(asked, read, truncation="longest_first", max_length=most)
+    return [len(ids) for ids in tokens["input_ids"]]
 
 
 def markdown(report: dict[str, Any]) -> str:

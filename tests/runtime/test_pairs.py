@@ -35,7 +35,7 @@ def runs(model: PairModel, pairs: int = 1) -> str:
     return type(model.forward(pairs)).__name__
 
 
-@pytest.mark.parametrize("runtime", ["openvino", "onnx"])
+@pytest.mark.parametrize("runtime", ["openvino", pytest.param("onnx", marks=pytest.mark.slow)])
 def test_a_graph_reads_as_torch_does(reader: tuple[Any, Any], runtime: str) -> None:
     model, tokenizer = reader
     exact = PairModel(model, tokenizer, OUTPUTS, lambda: "reader", "torch", "fp32")
