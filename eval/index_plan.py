@@ -77,7 +77,8 @@ def made_up(count: int) -> Vectors:
 
     passages = draw(count, 1)
     planned, asked = (Questions("made-up vectors", draw(n, seed)) for n, seed in ((300, 2), (ASKED, 3)))
-    return Vectors(f"made-up, {DIMENSION} dimensions", passages.__getitem__, np.arange(count), planned, [asked])
+    name = f"made-up, {DIMENSION} dimensions"
+    return Vectors(name, passages.__getitem__, np.arange(count), planned, [asked])
 
 
 def outcomes(vectors: Vectors, goals: list[float]) -> Iterator[dict[str, Any]]:
