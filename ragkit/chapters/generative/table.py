@@ -25,8 +25,8 @@ GENERATIVE = Chapter(
         ),
         check(
             116, "Mode collapse", "planted modes", "ring.mode_collapse",
-            none("planted modes miscounted"), most("modes kept by a GAN, seed 1", 2),
-            most("variance / the ring's", 0.5), trained=True,
+            none("planted modes miscounted"), most("modes kept by a GAN, seed 1", 1),
+            most("variance / the ring's", 0.1), trained=True,
         ),
         check(
             117, "JS and Wasserstein", "closed form; scipy", "distances.js_and_wasserstein",
