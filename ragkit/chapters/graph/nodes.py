@@ -51,9 +51,7 @@ class NodesRecipe(Recipe):
 
     def step(self, model: nn.Module, batch: Any) -> Mapping[str, Tensor]:
         features, heard, labels, known = self.parts[batch]
-        share = (
-            len(known) * len(self.parts) / len(self.data.split.train)
-        )  # each label weighs the same
+        share = len(known) * len(self.parts) / len(self.data.split.train)  # each label weighs the same
         return {"loss": share * node_loss(model(features, heard), labels, known)}
 
     def validate(self, model: nn.Module) -> dict[str, float]:
@@ -216,11 +214,14 @@ def attention() -> dict[str, float | list[float]]:
 
 
 def partitioning() -> dict[str, float | list[float]]:
-    """Row 134: eight parts against as many at random; trained a part at a time against all at once."""
+    """Row 134: eight parts against as many at random; four parts a step against the whole graph.
+
+    A step on one part sees few fields: of three seeds one then ended 11 points below.
+    """
     graph = cora().graph
     cut = cut_edges(graph.edges, partition(graph.edges, graph.nodes, 8))
     at_random = torch.randperm(graph.nodes, generator=torch.Generator().manual_seed(0)) % 8
-    by_parts = accuracy(parts=8, loop=replace(CoraNodes.loop, max_steps=400, validate_every=10))
+    by_parts = accuracy(parts=8, loop=replace(CoraNodes.loop, accumulate=4))
     whole = accuracy()
     return {
         "edges cut / at random": cut / cut_edges(graph.edges, at_random),
