@@ -27,18 +27,19 @@ CONVENTIONS: tuple[Selection, ...] = ("token", "sequence")
 
 @dataclass(frozen=True, kw_only=True)
 class TinyMlm(Experiment):
-    """`ragkit train mlm` at a size that learns in a minute: no dropout, short sequences, few pieces."""
+    """`ragkit train mlm` at a size that learns in two minutes: no dropout, short sequences, few pieces.
 
-    pieces: int = 1000
+    Fewer steps leave it on the plateau where every MLM begins, at the unigram: 300 got 0.02 nats below.
+    """
+
+    pieces: int = 4000
     width: int = 128
     layers: int = 2
     heads: int = 4
-    tokens: int = 48
-    batch_tokens: int = 3072
+    tokens: int = 64
+    batch_tokens: int = 4096
     passages: int = 6000
-    loop: LoopSettings = LoopSettings(
-        learning_rate=2e-3, max_steps=300, precision="fp32", validate_every=150, warm_up=0.1
-    )
+    loop: LoopSettings = LoopSettings(learning_rate=2e-3, max_steps=500, validate_every=250, warm_up=0.1)
 
     def recipe(self) -> Recipe:
         tokenizer, train, held = self.text()
@@ -50,9 +51,9 @@ class TinyMlm(Experiment):
 
     def text(self) -> tuple[Any, list[Text], list[Text]]:
         """The tokenizer, learnt from these passages, and the tokens to learn from and to test on."""
-        passages = squad_passages(self.passages, every=3)
+        passages = squad_passages(self.passages)
         tokenizer = train_word_pieces(passages, self.pieces)
-        return tokenizer, *hold_out(tokenise(passages, tokenizer), 20_000, self.loop.seed)
+        return tokenizer, *hold_out(tokenise(passages, tokenizer), 50_000, self.loop.seed)
 
     def guesses(self) -> tuple[float, float]:
         """Of the held-out tokens: nats a token under the training part's frequencies, one added to each, and
