@@ -80,8 +80,7 @@ def test_the_marginal_is_that_of_the_answerer(
         scores, tokens, rows = model(features, partial(retriever.find, ASKED), answers)
     ours = LOSSES["sequence"](scores, tokens, answers >= 0)
     found = index.search_batch(ASKED, 3, mode="dense")
-    generator = load_generator(str(folder))
-    generator.bf16 = False  # type: ignore[attr-defined]
+    generator = load_generator(str(folder), "fp32")
     for at, hits in enumerate(found):
         assert [p.id for p in index.passages(rows[at].tolist())] == [hit.passage.id for hit in hits]
         reading, _ = generator.read([ASKED[at]] * 3, [hit.passage for hit in hits], 8)
