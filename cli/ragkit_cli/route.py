@@ -59,7 +59,7 @@ def fit(
         )
     given = read_examples(examples)
     indexes = _indexes(index or [], labels_of(given), out)
-    router = Router.fit(given, load_encoder(encoder), chosen)
+    router = Router.fit(given, load_encoder(encoder), chosen)  # type: ignore[arg-type]
     router.indexes = indexes
     save_router(router, out)
     threshold = router.threshold

@@ -127,7 +127,7 @@ def draw(model: nn.Module, task: Task, file: Path) -> None:
 
 def picture(axes: Any, image: Tensor, x: int, y: int, colour: str) -> None:
     """An image (1, side, side) with its upper left corner at (x, y) and a frame."""
-    axes.imshow(image[0], cmap="Greys", vmin=0, vmax=1, extent=(x, x + SIDE, y + SIDE, y))
+    axes.imshow(image[0].numpy(), cmap="Greys", vmin=0, vmax=1, extent=(x, x + SIDE, y + SIDE, y))
     axes.plot([x, x + SIDE, x + SIDE, x, x], [y, y, y + SIDE, y + SIDE, y], color=colour, linewidth=1.5)
 
 

@@ -78,7 +78,7 @@ class Sinusoid(Experiment):
     first_order: bool = False
     batch_size: int = 25
     loop: LoopSettings = LoopSettings(
-        learning_rate=2e-3, max_steps=3000, weight_decay=0.0, precision="fp32", validate_every=1000
+        learning_rate=2e-3, max_steps=5000, weight_decay=0.0, precision="fp32", validate_every=2500
     )
 
     def recipe(self) -> Recipe:
@@ -118,8 +118,8 @@ def draw(model: nn.Module, rate: float, file: Path) -> None:
     for place, ax in enumerate(axes):
         x, y = (part[place].to(device) for part in (data.support, data.values))
         order = data.query[place, :, 0].argsort()
-        ax.plot(data.query[place, order, 0], data.wanted[place, order, 0], color="black", label="function")
-        ax.plot(x.cpu(), y.cpu(), "o", color="black")
+        ax.plot(*(part[place, order, 0].numpy() for part in (data.query, data.wanted)), "k", label="function")
+        ax.plot(x.cpu().numpy(), y.cpu().numpy(), "ko")
 
         def error(of: Parameters, x: Tensor = x, y: Tensor = y) -> Tensor:
             return functional.mse_loss(functional_call(model, dict(of), (x,)), y)
@@ -127,7 +127,7 @@ def draw(model: nn.Module, rate: float, file: Path) -> None:
         for steps, style in ((0, ":"), (1, "--"), (5, "-")):
             own = adapted(error, parameters, rate, steps)
             values = functional_call(model, dict(own), (grid.to(device),)).detach().cpu()
-            ax.plot(grid, values, style, label=f"after {steps} steps")
+            ax.plot(grid.numpy(), values.numpy(), style, label=f"after {steps} steps")
         ax.set(xlabel="x")
     axes[0].legend()
     save(figure, file)
@@ -145,7 +145,7 @@ class MamlCharacters(Experiment):
     first_order: bool = False
     batch_size: int = 4
     loop: LoopSettings = LoopSettings(
-        learning_rate=3e-3, max_steps=400, precision="fp32", validate_every=200, log_every=50
+        learning_rate=3e-3, max_steps=600, precision="fp32", validate_every=300, log_every=50
     )
 
     def recipe(self) -> Recipe:

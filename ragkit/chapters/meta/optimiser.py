@@ -51,9 +51,7 @@ class Stretch(NamedTuple):
 class OptimiserRecipe(Recipe):
     """Each step draws new functions and a stretch of `UNROLL` of their 100 steps. What comes before the
     stretch is walked without a graph, by the optimiser as it is: the truncated unroll, and every step of the
-    training still follows from the weights and the seed alone. The loss is relative to that at the stretch's
-    start, the paper's weights w_t: else the first stretch, where it is a hundred times larger, is all that
-    counts."""
+    training still follows from the weights and the seed alone."""
 
     def __init__(self, model: LstmOptimiser, batch_size: int, seed: int) -> None:
         self.model, self._batch_size, self._seed = model, batch_size, seed
@@ -75,9 +73,8 @@ class OptimiserRecipe(Recipe):
         if batch.start:
             with torch.no_grad():
                 _, theta, state = unroll(model, total, theta, state, batch.start)
-        before = total(theta)
         values, _, _ = unroll(model, total, theta, state, UNROLL)
-        return {"loss": values.mean() / before}
+        return {"loss": values.mean() / len(functions.y)}
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         assert isinstance(model, LstmOptimiser)
@@ -91,7 +88,7 @@ class LearnedOptimiser(Experiment):
     hidden: int = 20
     batch_size: int = 32
     loop: LoopSettings = LoopSettings(
-        learning_rate=1e-2, max_steps=600, precision="fp32", validate_every=300, log_every=50
+        learning_rate=1e-2, max_steps=1000, precision="fp32", validate_every=500, log_every=50
     )
 
     def recipe(self) -> Recipe:
@@ -159,7 +156,7 @@ def on_device_of(model: nn.Module, functions: Quadratics) -> Quadratics:
 def draw(curves: Mapping[str, Tensor], file: Path) -> None:
     figure, (axes,) = panels()
     for name, values in curves.items():
-        axes.plot(values, label=name)
+        axes.plot(values.numpy(), label=name)
     axes.set(xlabel="step", ylabel="mean loss of unseen quadratics", yscale="log")
     axes.legend()
     save(figure, file)

@@ -1,6 +1,6 @@
 """A learned optimiser: θ_{t+1} = θ_t + g_t, (g_t, h_{t+1}) = LSTM_φ(∇f(θ_t), h_t). Row 157.
 
-Andrychowicz et al. 2016. φ is trained by gradient descent on Σ_t w_t f(θ_t), the loss along the way. What the
+Andrychowicz et al. 2016. φ is trained by gradient descent on Σ_t f(θ_t), the loss along the way. What the
 notes' one line leaves open:
 
 - coordinatewise: one small LSTM for every coordinate of θ, each with its own state, so that it fits any θ;
