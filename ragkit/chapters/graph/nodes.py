@@ -188,9 +188,10 @@ def accuracy(seeds: Sequence[int] = (0, 1, 2), **settings: Any) -> list[float]:
 
 
 def sum_of_neighbours() -> dict[str, float | list[float]]:
-    """Row 129; large sums learn slowly, so that no run stops early."""
-    patient = replace(CoraNodes.loop, patience=40)
-    return {"error": error("sum"), "accuracy on Cora": accuracy(range(5), aggregate="sum", loop=patient)}
+    """Row 129; sums are large where a paper is cited much, and take a stronger penalty."""
+    stronger = replace(CoraNodes.loop, weight_decay=2e-3, patience=40)
+    reached = accuracy(range(5), aggregate="sum", dropout=0.7, loop=stronger)
+    return {"error": error("sum"), "accuracy on Cora": reached}
 
 
 def mean_of_neighbours() -> dict[str, float | list[float]]:
