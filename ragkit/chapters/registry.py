@@ -9,7 +9,18 @@ from ragkit.chapters.chapter import Chapter, ChapterRecipe
 from ragkit.chapters.check import Check
 from ragkit.errors import RagkitError
 
-PARTS = ("basics", "measure", "vision", "selfsup", "sequence", "rag", "generative", "graph", "compress", "meta")
+PARTS = (
+    "basics",
+    "measure",
+    "vision",
+    "selfsup",
+    "sequence",
+    "rag",
+    "generative",
+    "graph",
+    "compress",
+    "meta",
+)
 """The folders beside this file; each has a `table.py` with its `CHAPTERS`."""
 
 
