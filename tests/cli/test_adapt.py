@@ -80,7 +80,9 @@ def test_no_help_is_said_plainly_and_is_no_failure(ragkit: Command, foxes: Path,
 
 def test_what_cannot_be_is_one_line(ragkit: Command, foxes: Path) -> None:
     unknown = ragkit("adapt", foxes, "--out", "run", "--method", "gpl")
-    assert unknown.code == 2 and "ict, crop, simcse, tsdae" in one_line(unknown)
+    assert unknown.code == 2 and "ict, crop, deletion, simcse, tsdae" in one_line(unknown)
+    unknown = ragkit("adapt", foxes, "--out", "run", "--loss", "infonce")
+    assert unknown.code == 2 and "nll, nt-xent, barlow-twins, byol" in one_line(unknown)
     for words, said in (
         ([foxes, "--method", "tsdae", "--frozen-passages"], "use ict or crop"),
         (["nowhere"], "nowhere"),

@@ -26,6 +26,8 @@ END = 0
 class Written:
     """Token i is the character i; each row's script is written with certainty, then the end."""
 
+    shares = False
+
     def __init__(self, scripts: Sequence[str], at: int = 0) -> None:
         self.scripts, self.at = list(scripts), at
         self.logits = self._next()

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ragkit.chapters.check import MissingError
+from ragkit.chapters.meta import inner_steps
 from ragkit.chapters.meta.few_shot import FewShot
-from ragkit.chapters.meta.inner_steps import MamlCharacters, Sinusoid, losses_after, tested
+from ragkit.chapters.meta.inner_steps import MamlCharacters, Sinusoid, losses_after
 from ragkit.chapters.meta.omniglot import characters
 from ragkit.chapters.meta.optimiser import LearnedOptimiser, learned_curve, quadratics
 from ragkit.errors import RagkitError
@@ -216,7 +217,7 @@ def test_inner_steps_at_once_are_those_of_each_task_alone() -> None:
     experiment = Sinusoid()
     torch.manual_seed(0)
     model = experiment.recipe().model
-    data = tested()
+    data = inner_steps.tested()
     few = type(data)(*(part[:3] for part in data))
     ours = losses_after(model, few, 0.05, 2)
     for place in range(3):
