@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from ragkit.chapters.check import Check, MissingError
-from ragkit.chapters.registry import checks
+from ragkit.chapters.registry import chapters
 
 
-def marked(check: Check) -> Any:
-    marks = [pytest.mark.row(check.row)] + [pytest.mark.slow] * check.trained
+def marked(check: Check, chapter: int) -> Any:
+    marks = [pytest.mark.row(check.row), pytest.mark.chapter(number=chapter)]
+    marks += [pytest.mark.slow] * check.trained
     return pytest.param(check, marks=marks, id=f"row {check.row}: {check.item}")
 
 
@@ -22,7 +23,7 @@ def public_data(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("RAGKIT_DATA", str(beside))
 
 
-@pytest.mark.parametrize("check", [marked(check) for check in checks()])
+@pytest.mark.parametrize("check", [marked(check, of.number) for of in chapters() for check in of.checks])
 def test_the_row_reaches_its_target(check: Check, public_data: None) -> None:
     try:
         outcome = check.run()
