@@ -14,6 +14,7 @@ from ragkit.encoders.encoder import Similarity, Vectors
 from ragkit.encoders.hashing import hash_json, hash_tokenizer, hash_weights
 from ragkit.encoders.hub import loading, model_folder
 from ragkit.encoders.passport import CANARY_PASSAGES, CANARY_QUESTIONS, Passport
+from ragkit.encoders.pooler import drop_random_pooler
 from ragkit.encoders.stored import load_stored_encoder, transformer_folder
 from ragkit.encoders.towers import Task, kept_passport, tower
 from ragkit.errors import RagkitError
@@ -79,6 +80,7 @@ class SentenceEncoder:
                     local_files_only=True,
                     model_kwargs={"dtype": torch.float32, "use_safetensors": True},
                 )
+                drop_random_pooler(self.model, folder)
         similarity = str(self.model.similarity_fn_name)
         if similarity not in SIMILARITIES:
             raise RagkitError(

@@ -128,6 +128,19 @@ def test_the_same_model_elsewhere_is_the_same_encoder(tiny: Any, tmp_path: Path)
     assert here.disagreement(there) is None and here.fingerprint == there.fingerprint
 
 
+def test_a_masked_language_model_is_the_same_encoder_each_time(tiny: Any, tmp_path: Path) -> None:
+    """It is saved without the pooler, whose weights transformers then draws at random."""
+    from transformers import AutoTokenizer, BertForMaskedLM
+
+    bert = tiny.bert("bert")
+    BertForMaskedLM.from_pretrained(bert).save_pretrained(tmp_path / "masked")
+    AutoTokenizer.from_pretrained(bert).save_pretrained(tmp_path / "masked")
+    first, again = (load_encoder(tmp_path / "masked") for _ in range(2))
+    assert first.passport().disagreement(again.passport()) is None
+    texts = ["the cat sat", "paris"]
+    np.testing.assert_array_equal(first.encode_questions(texts), again.encode_questions(texts))
+
+
 def test_encoding_leaves_the_passport_as_it_was(tiny: Any) -> None:
     folder = tiny.sentence("used")
     used = SentenceEncoder(folder)
