@@ -47,6 +47,8 @@ SYSTEMS = {
     "crop, frozen passages": AdaptSettings(method="crop", frozen_passages=True),
 }
 MEASURE = "nDCG@10"
+ASKED = ("steps", "batch", "keep", "questions", "candidates", "pool")
+"""Options that a table names."""
 BEST, PAIRS = 10, 1000
 """Passages of a ranking, and those whose uniformity is measured."""
 
@@ -118,7 +120,7 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
         "passages": len(searched.passages),
         "questions": len(questions),
         "start": start,
-        "settings": {"steps": options.steps, "batch": options.batch, "keep": options.keep},
+        "settings": {name: getattr(options, name) for name in ASKED},
         "systems": rows,
     }
 
@@ -148,7 +150,7 @@ def report(results: dict[str, Any]) -> str:
         for system, of in one["systems"].items()
     ]
     used = {json.dumps(one["settings"]): one["settings"] for one in results.values()}
-    how = "; ".join(f"--steps {s['steps']} --batch {s['batch']} --keep {s['keep']}" for s in used.values())
+    how = "; ".join(" ".join(f"--{name} {value}" for name, value in s.items()) for s in used.values())
     head = [
         "set",
         "method",
