@@ -15,7 +15,7 @@ def drop_random_pooler(model: Any, folder: Path) -> None:
     if any("pooler." in name for file in folder.rglob("*.safetensors") for name in _names(file)):
         return
     for module in model.modules():
-        network = getattr(module, "auto_model", None)
+        network: Any = getattr(module, "auto_model", None)
         if getattr(network, "pooler", None) is not None:
             network.pooler = None
 
