@@ -231,6 +231,8 @@ def main() -> None:
         "dimension": options.dimension,
         "engines": {},
     }
+    if options.folder:
+        options.folder.mkdir(parents=True, exist_ok=True)
     for engine in options.engines.split(","):
         rows = report["engines"][engine] = []
         for size in map(int, options.sizes.split(",")):
