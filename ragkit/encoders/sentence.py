@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from ragkit.encoders.forward import Features, Forward
     from ragkit.encoders.tokens import Tokens
+    from ragkit.runtime.graph import Graph
 
 PROMPTS = {"query": ("query",), "document": ("document", "passage", "corpus")}
 """The names under which a model keeps a task's prompt; the first that it has counts."""
@@ -89,13 +90,15 @@ class SentenceEncoder:
         self._similarity = SIMILARITIES[similarity]
         self.threads = torch.get_num_threads()
         self._forwards: dict[Task, Forward] = {}
+        self._graphs: dict[Path, Graph] = {}
         self._tokens: dict[Task, Tokens | None] = {}
 
     def using(self, runtime: Runtime, precision: Precision, threads: int | None = None) -> Self:
         """The same model, computed otherwise (a graph on so many cores). Raises as the constructor."""
         check_choice(runtime, precision)
         other = copy(self)
-        other.runtime, other.precision, other._forwards = runtime, precision, {}
+        other.runtime, other.precision = runtime, precision
+        other._forwards, other._graphs = {}, {}
         other.threads = threads or self.threads
         other.__dict__.pop("_passport", None)
         return other
@@ -154,7 +157,7 @@ class SentenceEncoder:
             self._forwards[task] = self._forward(task)
         forward = self._forwards[task]
         if len(texts) == 1:
-            vectors = forward.one(self._prepared(task, texts)[1]([0]))
+            vectors = forward.one(self._single(task, texts[0], forward.sizes))
         else:
             vectors = self._in_batches(task, texts, forward)
         if self.model.truncate_dim is not None:
@@ -191,15 +194,22 @@ class SentenceEncoder:
         self, task: Task, texts: Sequence[str]
     ) -> "tuple[list[int], Callable[[Sequence[int]], Features]]":
         """Tokens of each text, and what makes a batch of some of them."""
-        if task not in self._tokens:
-            from ragkit.encoders.tokens import tokens_of
-
-            self._tokens[task] = tokens_of(self.model, task, self._prompt(task))
-        tokens = self._tokens[task]
+        tokens = self._tokens_of(task)
         if tokens is None:
             return self._lengths(texts), lambda batch: self._features(task, [texts[i] for i in batch])
         rows = tokens.ids(texts)
         return [len(row) for row in rows], lambda batch: tokens.features([rows[i] for i in batch])
+
+    def _single(self, task: Task, text: str, sizes: Sequence[int]) -> "Features":
+        tokens = self._tokens_of(task)
+        return self._features(task, [text]) if tokens is None else tokens.features(tokens.ids([text]), sizes)
+
+    def _tokens_of(self, task: Task) -> "Tokens | None":
+        if task not in self._tokens:
+            from ragkit.encoders.tokens import tokens_of
+
+            self._tokens[task] = tokens_of(self.model, task, self._prompt(task))
+        return self._tokens[task]
 
     def _forward(self, task: Task) -> "Forward":
         from ragkit.encoders.forward import TorchForward
@@ -223,7 +233,9 @@ class SentenceEncoder:
         if runtime == "onnx" and precision == "bf16":
             precision = "fp32"
         name = f"{runtime} {precision} {path.parent.name}"
-        return GraphForward(open_graph(path, runtime, precision, self.threads), name)
+        if path not in self._graphs:  # both towers' where they are one
+            self._graphs[path] = open_graph(path, runtime, precision, self.threads)
+        return GraphForward(self._graphs[path], name)
 
     @property
     def _graph_precision(self) -> Precision:

@@ -36,9 +36,11 @@ class Tokens:
         rows: Rows = found["input_ids"]
         return rows
 
-    def features(self, rows: Rows) -> dict[str, Any]:
-        """input_ids and attention_mask of one batch, each (texts, longest)."""
+    def features(self, rows: Rows, sizes: Sequence[int] = ()) -> dict[str, Any]:
+        """input_ids and attention_mask of one batch, each (texts, longest), or as long as the first of
+        `sizes` that holds them and is within the model's limit."""
         longest = max(map(len, rows))
+        longest = next((size for size in sizes if longest <= size <= (self._limit or size)), longest)
         ids = np.full((len(rows), longest), self._tokenizer.pad_token_id, np.int64)
         mask = np.zeros((len(rows), longest), np.int64)
         for at, row in enumerate(rows):

@@ -15,6 +15,9 @@ Output = npt.NDArray[np.float32]
 
 
 class Graph(Protocol):
+    sizes: tuple[int, ...]
+    """Numbers of tokens, ascending, that a single text is best padded to; a longer one stays as it is."""
+
     def run(self, batches: Iterable[Inputs]) -> list[tuple[Output, ...]]:
         """The outputs of each batch, in order. The next batch is made while others are computed."""
         ...

@@ -86,6 +86,8 @@ def _quantise(whole: Path, path: Path, names: Sequence[str], samples: Sequence[S
 
 
 class OnnxGraph:
+    sizes = ()
+
     def __init__(self, path: Path, threads: int) -> None:
         import onnxruntime
 

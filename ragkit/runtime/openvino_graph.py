@@ -3,7 +3,8 @@ waits for another."""
 
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,12 @@ from torch import Tensor, nn
 from ragkit.errors import RagkitError
 from ragkit.runtime.graph import Inputs, Output
 from ragkit.runtime.precision import Precision, computes_bf16
+
+SIZES = (16, 32)
+"""Tokens: of most questions."""
+OFTEN = 8
+SMALL = 2**27
+"""Bytes of a graph's weights."""
 
 
 @cache
@@ -45,24 +52,23 @@ class OpenVinoGraph:
     """`int8` multiplies in int8 what was quantised, the rest in `bf16` where the processor has it."""
 
     def __init__(self, path: Path, precision: Precision, threads: int) -> None:
-        ov = openvino()
         half = precision != "fp32" and computes_bf16(torch.device("cpu"))
+        settings = {
+            "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
+            "NUM_STREAMS": threads,
+            "INFERENCE_NUM_THREADS": threads,
+        }
+        ov = openvino()
         try:
-            compiled = ov.Core().compile_model(
-                str(path),
-                "CPU",
-                {
-                    "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
-                    "NUM_STREAMS": threads,
-                    "INFERENCE_NUM_THREADS": threads,
-                },
-            )
+            compiled = ov.Core().compile_model(str(path), "CPU", settings)
         except RuntimeError as error:
             raise RagkitError(
                 f"the exported model {path} is damaged ({str(error).splitlines()[0]}): delete {path.parent}"
             ) from error
         self._queue = ov.AsyncInferQueue(compiled, threads)
         self._request = compiled.create_infer_request()
+        self._sized = SizedGraphs(path, settings)
+        self.sizes = self._sized.sizes
 
     def run(self, batches: Iterable[Inputs]) -> list[tuple[Output, ...]]:
         found: dict[int, tuple[Output, ...]] = {}
@@ -78,7 +84,53 @@ class OpenVinoGraph:
         return [found[n] for n in range(number + 1)]
 
     def run_one(self, batch: Inputs) -> tuple[Output, ...]:
+        sized = self._sized.of(batch)
+        if sized is not None:
+            return sized(batch)
         self._request.infer(list(batch))
+        return _outputs(self._request)
+
+
+class SizedGraphs:
+    """The same graph compiled for single texts of certain lengths: what no shape has to be worked out for,
+    between one layer and the next, takes half the time.
+
+    Each holds the weights once more, and compiling it takes as long as some hundred questions gain by it: a
+    large model has none, and the others get one when a length was seen `OFTEN`.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        self._path, self._settings = path, settings
+        self.sizes = SIZES if path.with_suffix(".bin").stat().st_size <= SMALL else ()
+        self._seen: Counter[int] = Counter()
+        self._compiled: dict[int, _SizedGraph] = {}
+
+    def of(self, batch: Inputs) -> "_SizedGraph | None":
+        """What computes a batch of this shape, where it is one of the sizes and came often enough."""
+        texts, tokens = batch[0].shape
+        if texts != 1 or tokens not in self.sizes:
+            return None
+        self._seen[tokens] += 1
+        if tokens not in self._compiled and self._seen[tokens] > OFTEN:
+            self._compiled[tokens] = _SizedGraph(self._path, self._settings, tokens)
+        return self._compiled.get(tokens)
+
+
+class _SizedGraph:
+    def __init__(self, path: Path, settings: Mapping[str, Any], tokens: int) -> None:
+        ov = openvino()
+        core = ov.Core()
+        model = core.read_model(str(path))
+        model.reshape({one.any_name: [1, tokens] for one in model.inputs})
+        self._request = core.compile_model(model, "CPU", dict(settings)).create_infer_request()
+        self._inputs = [np.zeros((1, tokens), np.int64) for _ in model.inputs]
+        for number, array in enumerate(self._inputs):
+            self._request.set_input_tensor(number, ov.Tensor(array, shared_memory=True))
+
+    def __call__(self, batch: Inputs) -> tuple[Output, ...]:
+        for mine, given in zip(self._inputs, batch, strict=True):
+            mine[:] = given
+        self._request.infer()
         return _outputs(self._request)
 
 

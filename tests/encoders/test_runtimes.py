@@ -2,15 +2,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from ragkit.encoders import choice
 from ragkit.encoders.choice import agrees, cosine, fastest, recall
 from ragkit.encoders.loading import load_encoder
 from ragkit.encoders.passport import Passport
 from ragkit.encoders.sentence import SentenceEncoder
-from ragkit.encoders.tokens import tokens_of
+from ragkit.encoders.tokens import Tokens, tokens_of
 from ragkit.errors import RagkitError
-from ragkit.runtime import export
+from ragkit.runtime import export, openvino_graph
 
 QUESTIONS = ["what is the capital of france?", "how do i close a file", "cat", "the " * 200]
 PASSAGES = [("france", "paris is the capital"), ("", "the cat sat"), ("plants", "light into sugar " * 9)]
@@ -37,6 +38,37 @@ def test_one_text_and_many_give_the_same_vector(tiny: Any) -> None:
     np.testing.assert_allclose(many[:4], many[-4:], atol=1e-6)
     for question, vector in zip(QUESTIONS, many, strict=False):
         np.testing.assert_allclose(encoder.encode_questions([question])[0], vector, atol=1e-6)
+
+
+def test_short_texts_that_come_often_get_graphs_of_their_size(
+    tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino_graph, "OFTEN", 2)
+    encoder = SentenceEncoder(tiny.sentence("one"), runtime="openvino", precision="fp32")
+    texts = [" ".join(["cat"] * words) for words in (3, 9, 14, 15, 20, 30, 40)]  # two tokens more each
+    wanted = encoder.encode_questions(texts)
+    (graph,) = encoder._graphs.values()
+    assert isinstance(graph, openvino_graph.OpenVinoGraph)
+    for _ in range(4):
+        for text, vector in zip(texts, wanted, strict=True):
+            np.testing.assert_allclose(encoder.encode_questions([text])[0], vector, atol=1e-6)
+    assert set(graph._sized._compiled) == {16, 32}
+
+
+def test_texts_are_padded_up_to_the_limit_of_the_model(tiny: Any) -> None:
+    tokens = Tokens(SentenceEncoder(tiny.sentence("one")).tokenizer, 20, "")
+    rows = [tokens.ids(["cat " * words]) for words in (3, 14, 15, 40)]
+    assert [tokens.features(row, (16, 32))["input_ids"].shape[1] for row in rows] == [16, 16, 17, 20]
+    features = tokens.features(rows[0], (16, 32))
+    assert features["attention_mask"].sum() == 5 and features["input_ids"].equal(
+        torch.nn.functional.pad(tokens.features(rows[0])["input_ids"], (0, 11))
+    )
+
+
+def test_a_large_model_is_compiled_once(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino_graph, "SMALL", 100)
+    graph = SentenceEncoder(tiny.sentence("one"), runtime="openvino")._forward("query")
+    assert graph.sizes == ()
 
 
 def test_tokens_are_those_of_sentence_transformers_or_left_to_it(tiny: Any) -> None:
