@@ -9,10 +9,13 @@ import typer
 
 from ragkit.errors import RagkitError
 from ragkit_cli.console import Stages, megabytes, note, print_json, progress, table
+from ragkit_cli.evaluate import load_limited
 from ragkit_cli.options import Json, index_path
 from ragkit_cli.train import Seed
 
 if TYPE_CHECKING:
+    from ragkit.corpus.questions import QuestionSet
+    from ragkit.evaluation.statistics import Estimate
     from ragkit.index.stored import StoredIndex
     from ragkit.training.compression.indexes import Asked
     from ragkit.training.compression.models import ModelRow
@@ -23,7 +26,7 @@ VECTORS = ("similarity", "pca")
 MODELS = ("int8", "int4", "sparse", "ffn", "heads", "layers")
 ROLES = ("encoder", "reader", "reranker", "generator")
 TEXTS = 1000
-"""Documents that a model learns from and is judged by."""
+"""Passages that a model learns from and is compared by."""
 
 
 def compress(
@@ -49,7 +52,11 @@ def compress(
     size: Annotated[int, typer.Option("--size", min=1, help="Numbers a vector: similarity, pca.")] = 192,
     questions: Annotated[
         Path | None,
-        typer.Option("--questions", help="Data set that judges an index; sentences of it if left out."),
+        typer.Option(
+            "--questions",
+            help="Data set that judges the result: BEIR folder, SQuAD or DPR JSON. Left out: an index by "
+            "sentences of it, a model by how far it agrees with the model as it was.",
+        ),
     ] = None,
     split: Annotated[str | None, typer.Option("--split", help="Of the questions.")] = None,
     keep: Annotated[
@@ -58,8 +65,11 @@ def compress(
     steps: Annotated[
         int, typer.Option("--steps", min=0, help="Of training towards the model as it was; int8, int4: QAT.")
     ] = 0,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, help="Of a model's questions, evenly spread.")
+    ] = 300,
     texts: Annotated[
-        str, typer.Option("--texts", help="Documents that a model learns from and is judged by.")
+        str, typer.Option("--texts", help="Documents that a model learns from and is compared by.")
     ] = "demo:",
     learning_rate: Annotated[float, typer.Option("--learning-rate", help="Peak rate.")] = 5e-5,
     seed: Seed = 0,
@@ -73,7 +83,8 @@ def compress(
     if (path / "current.json").is_file():
         _index(path, to, out, size, questions, split, json)
     else:
-        _model(what, to or "int8", out, role, keep, steps, texts, learning_rate, seed, json)
+        asked = None if questions is None else load_limited(str(questions), split, limit)
+        _model(what, to or "int8", out, role, asked, keep, steps, texts, learning_rate, seed, json)
 
 
 def _index(
@@ -153,13 +164,12 @@ def _cells(one: "Measured") -> list[str]:
 
 
 def _way(one: "Measured") -> dict[str, Any]:
-    gain = one.difference.difference
     return {
         "way": one.way.name,
         "bytes_a_vector": one.bytes_a_vector,
         "bytes": one.size,
-        "recall@10": {"mean": one.recall.mean, "low": one.recall.low, "high": one.recall.high},
-        "difference": {"mean": gain.mean, "low": gain.low, "high": gain.high},
+        "recall@10": _estimate(one.recall),
+        "difference": _estimate(one.difference.difference),
         "p50_ms": 1000 * one.p50,
     }
 
@@ -169,6 +179,7 @@ def _model(
     how: str,
     out: Path | None,
     role: str | None,
+    questions: "QuestionSet | None",
     keep: float,
     steps: int,
     texts: str,
@@ -183,7 +194,10 @@ def _model(
     if out is None:
         raise typer.BadParameter("name a folder for the smaller model", param_hint="--out")
     from ragkit.corpus.sources import read_documents
+    from ragkit.corpus.splitting import split
     from ragkit.encoders.hub import model_folder
+    from ragkit.evaluation.statistics import estimate
+    from ragkit.training.compression.judging import judge_of
     from ragkit.training.compression.models import CompressionSettings, compress_model, examples_of, named
     from ragkit.training.compression.subject import PACKAGED, load_subject, role_of
 
@@ -194,7 +208,9 @@ def _model(
         if spec == PACKAGED:
             raise typer.BadParameter("packaged is four models: say which", param_hint="--as")
         role = role_of(model_folder(spec))
-    examples = examples_of([document.text for document in islice(read_documents([texts]), TEXTS)], seed=seed)
+    judge = None if questions is None else judge_of(role, questions)  # type: ignore[arg-type]
+    passages = (passage.text for document in read_documents([texts]) for passage in split(document))
+    examples = examples_of(list(islice(passages, TEXTS)), seed=seed)
     with progress() as bars:
         stages = Stages(bars)
 
@@ -203,11 +219,23 @@ def _model(
                 stages.show("training", event["step"], event["total"], "steps", f"loss {event['loss']:.4f}")
 
         subject = load_subject(spec, role)  # type: ignore[arg-type]
-        rows = compress_model(subject, out, settings, examples, on_event)
+        rows = compress_model(subject, out, settings, examples, on_event, judge)
+    baseline = None if judge is None else judge.baseline()
     if json:
-        print_json({"model": str(out / "model"), "how": named(settings), "rows": list(map(_row, rows))})
+        print_json(
+            {
+                "model": str(out / "model"),
+                "how": named(settings),
+                "rows": list(map(_row, rows)),
+                "measure": None if judge is None else judge.measure,
+                "baseline": baseline and {"name": baseline[0], **_estimate(estimate(baseline[1]))},
+            }
+        )
         return
-    table(["model", "size", AGREEMENT[role], "p50 ms"], [_model_cells(row) for row in rows])
+    measured = [] if judge is None else [judge.measure, "difference"]
+    table(["model", "size", AGREEMENT[role], *measured, "p50 ms"], [_model_cells(row) for row in rows])
+    if judge is not None and baseline is not None:
+        note(f"{baseline[0]}: {judge.measure} {estimate(baseline[1])}")
     print(f"{out / 'model'}: {named(settings)}; ragkit loads it wherever it takes a {role}")
 
 
@@ -215,19 +243,28 @@ AGREEMENT = {
     "encoder": "cosine to it",
     "reader": "same best span",
     "reranker": "pairs in the same order",
-    "generator": "same first token",
+    "generator": "writes the same",
 }
 
 
 def _model_cells(row: "ModelRow") -> list[str]:
-    return [row.name, megabytes(row.bytes), str(row.agreement), f"{1000 * row.p50:.1f}"]
+    cells = [row.name, megabytes(row.bytes), str(row.agreement)]
+    if row.score is not None and row.difference is not None:
+        gain = row.difference.difference
+        cells += [str(row.score), f"{gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"]
+    return [*cells, f"{1000 * row.p50:.1f}"]
 
 
 def _row(row: "ModelRow") -> dict[str, Any]:
-    agreement = row.agreement
     return {
         "name": row.name,
         "bytes": row.bytes,
-        "agreement": {"mean": agreement.mean, "low": agreement.low, "high": agreement.high},
+        "agreement": _estimate(row.agreement),
+        "score": row.score and _estimate(row.score),
+        "difference": row.difference and _estimate(row.difference.difference),
         "p50_ms": 1000 * row.p50,
     }
+
+
+def _estimate(of: "Estimate") -> dict[str, float]:
+    return {"mean": of.mean, "low": of.low, "high": of.high}

@@ -65,3 +65,26 @@ def test_options_that_do_not_fit_a_model(
 ) -> None:
     answer = ragkit("compress", *arguments)
     assert answer.code == code and said in " ".join(answer.err.split())
+
+
+def test_a_reader_is_judged_by_questions(ragkit: Command, folder: Path) -> None:
+    data: dict[str, list[dict[str, object]]] = {"data": []}
+    for number, (name, place) in enumerate((("Ada", "London"), ("Max", "Berlin"), ("Eve", "Paris"))):
+        context = f"{name} lives in {place}."
+        asked = {
+            "id": str(number),
+            "question": f"Where does {name} live?",
+            "answers": [{"text": place, "answer_start": context.index(place)}],
+        }
+        data["data"].append({"title": name, "paragraphs": [{"context": context, "qas": [asked]}]})
+    (folder / "asked.json").write_text(json.dumps(data))
+    texts = (json.dumps({"text": f"{n} men live in towns near {n + 7} lakes."}) for n in range(140))
+    (folder / "texts.jsonl").write_text("\n".join(texts))
+    given = ("packaged", "--as", "reader", "--questions", "asked.json", "--texts", "texts.jsonl", "--out")
+    made = ragkit("compress", *given, "small", "--limit", "2", "--json").json
+    assert made["measure"] == "F1" and made["baseline"] is None
+    assert [row["name"] for row in made["rows"]] == ["as it was", "int8, rounded", "int8"]
+    assert all(row["score"]["mean"] > 0.9 for row in made["rows"])
+    assert made["rows"][0]["difference"] == {"mean": 0, "low": 0, "high": 0}
+    refused = ragkit("compress", "packaged", "--as", "reader", "--out", "other", "--questions", "no.json")
+    assert refused.code == 1 and "no such question set" in refused.err

@@ -1,5 +1,6 @@
 """A smaller model learns from the one that it came from: what that says of texts is the target, without
-labels (Hinton, Vinyals and Dean 2015)."""
+labels (Hinton, Vinyals and Dean 2015). A generator learns the probabilities of every token along the answers
+that its teacher writes (Kim and Rush 2016)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ragkit.generation.generator import Tokens
 from ragkit.models.compress.magnitude import Masks
 from ragkit.models.compress.masked import keep_pruned
 from ragkit.training.compression.subject import Example, Subject
@@ -29,6 +31,11 @@ class DistilRecipe(Recipe):
         self.model: nn.Module = student.network
         self._student, self._teacher, self._masks = student, teacher, masks
         self._examples, self._held_out, self._batch, self._seed = examples, held_out, batch, seed
+        self._answers: dict[Example, Tokens] = {}
+        # The target is exact: noise in the student would only hide what it still lacks.
+        for module in student.network.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
 
     def batches(self, epoch: int) -> Sequence[Tensor]:
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
@@ -49,5 +56,9 @@ class DistilRecipe(Recipe):
 
     def _distance(self, examples: Sequence[Example]) -> Tensor:
         with torch.no_grad():
-            wanted = self._teacher.outputs(examples)
-        return self._student.distance(self._student.outputs(examples), wanted)
+            new = [example for example in examples if example not in self._answers]
+            if new:
+                self._answers |= dict(zip(new, self._teacher.answers(new), strict=True))
+            answers = [self._answers[example] for example in examples]
+            wanted = self._teacher.outputs(examples, answers)
+        return self._student.distance(self._student.outputs(examples, answers), wanted)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ragkit.errors import RagkitError
-from ragkit.evaluation.statistics import Estimate, estimate
+from ragkit.evaluation.statistics import Comparison, Estimate, compare, estimate
 from ragkit.models.compress.int4_storage import GROUP
 from ragkit.models.compress.magnitude import Masks, apply_masks, share_mask
 from ragkit.models.compress.quantisation_aware import finish, prepare
@@ -20,6 +20,7 @@ from ragkit.models.compress.stored_model import Kind
 from ragkit.models.compress.structured import importance, narrowed
 from ragkit.training.compression.architectures import Units, heads, hidden_units, set_hidden_size, stacks
 from ragkit.training.compression.distilling import DistilRecipe
+from ragkit.training.compression.judging import Judge
 from ragkit.training.compression.subject import Example, Subject, load_subject
 from ragkit.training.loop import train
 from ragkit.training.recipe import LoopSettings, OnEvent
@@ -61,7 +62,12 @@ class ModelRow:
     agreement: Estimate
     """With the model as it was, see `Subject.agreement`."""
     p50: float
-    """Seconds an example takes, read alone, in float32 by torch; all models in turn."""
+    """Seconds an example takes, read alone (a generator's answer with it), in float32 by torch; all models in
+    turn."""
+    score: Estimate | None = None
+    """By the questions' own answers or passages, see `judging`."""
+    difference: Comparison | None = None
+    """a: as it was, b: this model."""
 
 
 def compress_model(
@@ -70,12 +76,14 @@ def compress_model(
     settings: CompressionSettings,
     examples: Sequence[Example],
     on_event: OnEvent | None = None,
+    judge: Judge | None = None,
 ) -> list[ModelRow]:
     """Compresses `subject` in place and saves it in `out`; what it came to, beside the model as it was and
     the cheapest baselines: its matrices rounded to int8, and, where it was trained, the same without.
 
     Args:
-        examples: what it learns from and is judged by (see `examples_of`), more than `HELD_OUT`.
+        examples: what it learns from and is compared by (see `examples_of`), more than `HELD_OUT`.
+        judge: what the models are measured by besides, see `judging.judge_of`.
 
     Raises:
         RagkitError: if the model cannot be compressed so, or `out` holds something.
@@ -97,7 +105,7 @@ def compress_model(
             models["without training"] = plain.again(Path(temporary) / "plain"), weights.stat().st_size
         weights = compress_only(subject, out, settings, examples, on_event)
         models[named(settings)] = subject.again(out / "model"), weights.stat().st_size
-        return _measured(models, judged)
+        return _measured(models, judged, judge)
 
 
 def compress_only(
@@ -122,8 +130,6 @@ def _refuse(subject: Subject, out: Path, settings: CompressionSettings, examples
         raise RagkitError(f"{out} is not empty: name another folder")
     if len(examples) <= HELD_OUT:
         raise RagkitError(f"{len(examples)} examples are too few: give {HELD_OUT + 1} or more")
-    if settings.steps and subject.role == "generator":
-        raise RagkitError("a generator is compressed without training: leave --steps at 0")
 
 
 def examples_of(passages: Sequence[str], words: int = 80, seed: int = 0) -> list[Example]:
@@ -189,6 +195,7 @@ def _drop_layers(network: Any, keep: float) -> bool:
 
 def _seen(subject: Subject, units: Sequence[Units], examples: Sequence[Example]) -> list[Tensor]:
     """The inputs of each layer that leads out of units, (tokens, features)."""
+    answers = subject.answers(examples)
     seen: list[list[Tensor]] = [[] for _ in units]
 
     def watch(place: int) -> Callable[..., None]:
@@ -200,8 +207,8 @@ def _seen(subject: Subject, units: Sequence[Units], examples: Sequence[Example])
     hooks = [one.last.register_forward_pre_hook(watch(place)) for place, one in enumerate(units)]
     try:
         with torch.no_grad():
-            for example in examples:
-                subject.outputs([example])
+            for example, answer in zip(examples, answers, strict=True):
+                subject.outputs([example], [answer])
     finally:
         for hook in hooks:
             hook.remove()
@@ -223,7 +230,8 @@ def _train(
     quantised = settings.how in ("int8", "int4")
     if quantised:
         bits, group = (8, None) if settings.how == "int8" else (4, GROUP)
-        prepare(subject.network, bits, group)
+        # A generator's output layer multiplies by its embeddings.
+        prepare(subject.network, bits, group, whole_embeddings=subject.role == "generator")
     loop = LoopSettings(
         learning_rate=settings.learning_rate,
         max_steps=settings.steps,
@@ -246,26 +254,38 @@ def _weights_size(subject: Subject) -> int:
     )
 
 
-def _measured(models: dict[str, tuple[Subject, int]], judged: Sequence[Example]) -> list[ModelRow]:
+def _measured(
+    models: dict[str, tuple[Subject, int]], judged: Sequence[Example], judge: Judge | None
+) -> list[ModelRow]:
+    """The first model is the one as it was."""
+    original = next(iter(models.values()))[0]
     agreements: dict[str, list[Tensor]] = {name: [] for name in models}
     seconds: dict[str, list[float]] = {name: [] for name in models}
     with torch.no_grad():
         for at in range(0, len(judged), 16):
             part = judged[at : at + 16]
-            wanted = next(iter(models.values()))[0].outputs(part)
+            answers = original.answers(part)
+            wanted = original.outputs(part, answers)
             for name, (subject, _) in models.items():
-                agreements[name].append(subject.agreement(subject.outputs(part), wanted))
+                agreements[name].append(subject.agreement(subject.outputs(part, answers), wanted))
         for example in judged[:TIMED]:
             for name, (subject, _) in models.items():
                 began = time.perf_counter()
-                subject.outputs([example])
+                if subject.role == "generator":
+                    subject.answers([example])
+                else:
+                    subject.outputs([example])
                 seconds[name].append(time.perf_counter() - began)
+    scores = {name: judge.values(subject) for name, (subject, _) in models.items()} if judge else {}
+    before = next(iter(scores.values()), None)
     return [
         ModelRow(
             name,
             size,
             estimate(torch.cat(agreements[name]).double().numpy()),
             float(np.median(seconds[name])),
+            None if judge is None else estimate(scores[name]),
+            None if judge is None or before is None else compare(judge.measure, before, scores[name]),
         )
         for name, (_, size) in models.items()
     ]

@@ -13,7 +13,9 @@ from torch.nn import functional
 from ragkit.corpus.document import Passage
 from ragkit.encoders.hub import model_folder
 from ragkit.errors import RagkitError
+from ragkit.generation.generator import Tokens
 from ragkit.models.compress.stored_model import Kind, file_name, save_stored
+from ragkit.training.compression.writing import forced, written
 
 Role = Literal["encoder", "reader", "reranker", "generator"]
 ROLES: tuple[Role, ...] = ("encoder", "reader", "reranker", "generator")
@@ -36,18 +38,22 @@ class Subject:
     network: Any
     tokenizer: Any
 
-    def outputs(self, examples: Sequence[Example]) -> list[Tensor]:
-        """What the model says of the examples, differentiable but for generators: an encoder's vectors of
-        all their texts (n, d), a reader's log p of beginning and end (n, tokens) each, a reranker's logits
-        (n,), a generator's log p of the first token (n, vocabulary)."""
+    def answers(self, examples: Sequence[Example]) -> list[Tokens]:
+        """What a generator writes, the likeliest token each time; of the other models, nothing."""
+        if self.role != "generator":
+            return [()] * len(examples)
+        return written(self.whole, *_asked(examples))
+
+    def outputs(self, examples: Sequence[Example], answers: Sequence[Tokens] = ()) -> list[Tensor]:
+        """What the model says of the examples, differentiable: an encoder's vectors of all their texts
+        (n, d), a reader's log p of beginning and end (n, tokens) each, a reranker's logits (n,), a
+        generator's log p in the place of each token of the given answers, an example a tensor."""
         if self.role == "encoder":
             texts = [text for question, passage in examples for text in (question, passage) if text]
             found = self.whole(self.whole.preprocess(texts))["sentence_embedding"]
             return [functional.normalize(found, dim=-1)]
         if self.role == "generator":
-            passages = [Passage(str(i), str(i), p, 0, len(p)) for i, (_, p) in enumerate(examples)]
-            reading, _ = self.whole.read([q for q, _ in examples], passages, 8)
-            return [reading.logits.log_softmax(-1)]
+            return forced(self.whole, *_asked(examples), answers)
         questions, passages_ = [q for q, _ in examples], [p for _, p in examples]
         inputs = self.tokenizer(
             questions, passages_, truncation="only_second", max_length=256, padding=True, return_tensors="pt"
@@ -65,18 +71,22 @@ class Subject:
         """How far two answers are apart, a scalar: squared distance (vectors, logits), KL (probabilities)."""
         if self.role in ("encoder", "reranker"):
             return (found[0] - wanted[0]).square().sum() / len(found[0])
+        if self.role == "generator":
+            return _kl(torch.cat(found), torch.cat(wanted))
         pairs = zip(found, wanted, strict=True)
         return torch.stack([_kl(a, b) for a, b in pairs]).sum()
 
     def agreement(self, found: list[Tensor], wanted: list[Tensor]) -> Tensor:
-        """Of each example, how far the answer is the same: cosine of vectors; whether the best span, the best
-        first token is the same; of rerankers, whether each pair is in the same order as the next one."""
+        """Of each example, how far the answer is the same: cosine of vectors; whether the best span is the
+        same, or all that is written; of rerankers, whether each pair is in the same order as the next one."""
         if self.role == "encoder":
             return (found[0] * wanted[0]).sum(-1)
         if self.role == "reranker":
             order = [(x > x.roll(1)) for x in (found[0], wanted[0])]
             return (order[0] == order[1]).double()
         same = [a.argmax(-1) == b.argmax(-1) for a, b in zip(found, wanted, strict=True)]
+        if self.role == "generator":
+            return torch.stack([tokens.all() for tokens in same]).double()
         return torch.stack(same).all(0).double()
 
     def save(self, out: Path, kind: Kind, plain: bool) -> Path:
@@ -108,6 +118,12 @@ class Subject:
         return load_subject(str(out), self.role)
 
 
+def _asked(examples: Sequence[Example]) -> tuple[list[str], list[Passage]]:
+    questions = [question for question, _ in examples]
+    passages = [Passage(str(i), str(i), text, 0, len(text)) for i, (_, text) in enumerate(examples)]
+    return questions, passages
+
+
 def _kl(found: Tensor, wanted: Tensor) -> Tensor:
     return functional.kl_div(found, wanted, reduction="batchmean", log_target=True)
 
@@ -132,7 +148,7 @@ def load_subject(spec: str, role: Role) -> Subject:
     if role == "generator":
         from ragkit.generation.loading import WEIGHTS, load_generator
 
-        generator: Any = load_generator(spec)
+        generator: Any = load_generator(spec, precision="fp32")
         folder = WEIGHTS / "generator" if spec == PACKAGED else model_folder(spec)
         return Subject(role, spec, folder, generator, generator.model, generator.tokenizer)
     if role == "reader":
