@@ -188,9 +188,10 @@ def accuracy(seeds: Sequence[int] = (0, 1, 2), **settings: Any) -> list[float]:
 
 
 def sum_of_neighbours() -> dict[str, float | list[float]]:
-    """Row 129; sums are large where a paper is cited much, and take a stronger penalty."""
-    stronger = replace(CoraNodes.loop, weight_decay=2e-3, patience=40)
-    reached = accuracy(range(5), aggregate="sum", dropout=0.7, loop=stronger)
+    """Row 129; sums are large where a paper is cited much, and take a stronger penalty: what is best on the
+    validation papers for other seeds (`python -m eval.training.cora_sum`)."""
+    stronger = replace(CoraNodes.loop, weight_decay=8e-3, patience=40)
+    reached = accuracy(range(5), aggregate="sum", dropout=0.8, loop=stronger)
     return {"error": error("sum"), "accuracy on Cora": reached}
 
 
