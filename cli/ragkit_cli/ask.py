@@ -21,6 +21,8 @@ from ragkit_cli.options import (
     Rerank,
     RerankDepth,
     RerankerModel,
+    RerankPrecision,
+    RerankRuntime,
     RuntimeOption,
     checked_mode,
     index_and_question,
@@ -86,6 +88,8 @@ def ask(
     rerank: Rerank = None,
     reranker: RerankerModel = None,
     rerank_depth: RerankDepth = None,
+    rerank_runtime: RerankRuntime = None,
+    rerank_precision: RerankPrecision = None,
     reader: Reader = False,
     reader_model: ReaderModel = None,
     generator: Generator = None,
@@ -133,7 +137,7 @@ def ask(
             return
         name = str(picked)
     questions = read_questions(question)
-    index = open_searched(name, rerank, reranker, rerank_depth)
+    index = open_searched(name, rerank, reranker, rerank_depth, rerank_runtime, rerank_precision)
     answerer = make_answerer(
         index, k=k, mode=mode, reader=reader,
         reader_model=reader_model, generator=generator, method=method, beams=beams, temperature=temperature,

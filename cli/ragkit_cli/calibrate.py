@@ -16,6 +16,8 @@ from ragkit_cli.options import (
     Rerank,
     RerankDepth,
     RerankerModel,
+    RerankPrecision,
+    RerankRuntime,
     open_searched,
 )
 
@@ -31,6 +33,8 @@ def calibrate(
     rerank: Rerank = None,
     reranker: RerankerModel = None,
     rerank_depth: RerankDepth = None,
+    rerank_runtime: RerankRuntime = None,
+    rerank_precision: RerankPrecision = None,
     reader: Reader = False,
     reader_model: ReaderModel = None,
     generator: Generator = None,
@@ -54,7 +58,7 @@ def calibrate(
     from ragkit.evaluation.calibration import answer_and_grade, calibrate
     from ragkit.generation.confidence import FILE, keep_calibration
 
-    opened = open_searched(index, rerank, reranker, rerank_depth)
+    opened = open_searched(index, rerank, reranker, rerank_depth, rerank_runtime, rerank_precision)
     answerer = make_answerer(
         opened, k=k, mode=mode, reader=reader, reader_model=reader_model, generator=generator, method=method,
         beams=beams, temperature=temperature, weight_by=weight_by, allow_empty=False,

@@ -15,6 +15,8 @@ from ragkit_cli.options import (
     Rerank,
     RerankDepth,
     RerankerModel,
+    RerankPrecision,
+    RerankRuntime,
     checked_mode,
     numbers,
     open_searched,
@@ -53,6 +55,8 @@ def retrieval(
     rerank: Rerank = None,
     reranker: RerankerModel = None,
     rerank_depth: RerankDepth = None,
+    rerank_runtime: RerankRuntime = None,
+    rerank_precision: RerankPrecision = None,
     drop_self: Annotated[
         bool,
         typer.Option("--drop-self", help="Remove a hit with the question's own id (BEIR's ArguAna, Quora)."),
@@ -91,7 +95,7 @@ def retrieval(
         )
         reports.append(found)
     else:
-        opened = open_searched(index, rerank, reranker, rerank_depth)
+        opened = open_searched(index, rerank, reranker, rerank_depth, rerank_runtime, rerank_precision)
         for part in modes:
             with progress() as bars:
                 found = evaluate_retrieval(
@@ -130,6 +134,8 @@ def qa(
     rerank: Rerank = None,
     reranker: RerankerModel = None,
     rerank_depth: RerankDepth = None,
+    rerank_runtime: RerankRuntime = None,
+    rerank_precision: RerankPrecision = None,
     reader: Reader = False,
     reader_model: ReaderModel = None,
     generator: Generator = None,
@@ -150,7 +156,11 @@ def qa(
     from ragkit.evaluation.report import qa_table, to_json, write_json, write_records
 
     questions = load_limited(dataset, split, limit)
-    opened = None if index == "gold:" else open_searched(index, rerank, reranker, rerank_depth)
+    opened = (
+        None
+        if index == "gold:"
+        else open_searched(index, rerank, reranker, rerank_depth, rerank_runtime, rerank_precision)
+    )
     answerer = make_answerer(
         opened, k=k, mode=mode, reader=reader,
         reader_model=reader_model, generator=generator, method=method, beams=beams,

@@ -140,6 +140,7 @@ def info(
         ("path", str(found["path"])),
         ("generation", f"{found['generation']}, written {found['created']} by ragkit {found['ragkit']}"),
         ("encoder", f"{found['encoder']}, {found['dimension']} dimensions, {found['similarity']}"),
+        *([("computed", _computed(found["computed"]))] if found["computed"] else []),
         ("vectors", f"{engine}, {found['bytes_a_vector']:.0f} bytes each"),
         ("promise", _promise(found["promise"], found["counts"]["passages"])),
         ("lexical", "BM25" if found["lexical"] else "none"),
@@ -199,6 +200,12 @@ def _promise(promise: dict[str, Any] | None, passages: int) -> str:
         f"recall@10 {promise['recall']:g}, expected {promise['expected']:.3f}, of {promise['passages']:,} "
         f"passages{now}"
     )
+
+
+def _computed(computed: str) -> str:
+    """`openvino bf16 2f0c...` -> `by openvino in bf16, graph 2f0c...`."""
+    runtime, precision, *graph = computed.split()
+    return f"by {runtime} in {precision}{''.join(f', graph {name}' for name in graph)}"
 
 
 def _name(source: str) -> str:

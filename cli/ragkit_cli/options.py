@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragkit.errors import RagkitError
+from ragkit.runtime.precision import AUTO
 
 if TYPE_CHECKING:
     from ragkit.retrieval.index import Index, Mode
@@ -37,6 +38,18 @@ RerankDepth = Annotated[
     int | None,
     typer.Option("--rerank-depth", min=1, help="Passages read again; implies --rerank.", show_default="30"),
 ]
+RerankRuntime = Annotated[
+    str | None,
+    typer.Option(
+        "--rerank-runtime", help="auto, torch, openvino or onnx; implies --rerank.", show_default="auto"
+    ),
+]
+RerankPrecision = Annotated[
+    str | None,
+    typer.Option(
+        "--rerank-precision", help="auto, fp32, bf16 or int8; implies --rerank.", show_default="auto"
+    ),
+]
 RuntimeOption = Annotated[str, typer.Option("--runtime", help="auto, torch, openvino or onnx.")]
 PrecisionOption = Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or int8.")]
 K = Annotated[int, typer.Option("-k", help="Passages a question.")]
@@ -52,16 +65,25 @@ def open_index(name: str | None) -> "Index":
     return Index.open(index_path(name))
 
 
-def open_searched(name: str | None, rerank: bool | None, reranker: str | None, depth: int | None) -> "Index":
+def open_searched(
+    name: str | None,
+    rerank: bool | None,
+    reranker: str | None,
+    depth: int | None,
+    runtime: str | None,
+    precision: str | None,
+) -> "Index":
     """As `open_index`, with the reranker that the options ask for."""
     index = open_index(name)
-    implied = reranker is not None or depth is not None
+    implied = any(option is not None for option in (reranker, depth, runtime, precision))
     if rerank is False and implied:
-        raise typer.BadParameter("goes not with --reranker or --rerank-depth", param_hint="--no-rerank")
+        raise typer.BadParameter("goes with no other option of the reranker", param_hint="--no-rerank")
     if rerank or implied:
         from ragkit.retrieval.reranking import DEPTH, PACKAGED, load_reranker
 
-        index.reranker = load_reranker(reranker or PACKAGED, depth or DEPTH)
+        index.reranker = load_reranker(
+            reranker or PACKAGED, depth or DEPTH, runtime or AUTO, precision or AUTO
+        )
     return index
 
 

@@ -14,6 +14,8 @@ from ragkit_cli.options import (
     Rerank,
     RerankDepth,
     RerankerModel,
+    RerankPrecision,
+    RerankRuntime,
     checked_mode,
     index_and_question,
     open_searched,
@@ -39,6 +41,8 @@ def search(
     rerank: Rerank = None,
     reranker: RerankerModel = None,
     rerank_depth: RerankDepth = None,
+    rerank_runtime: RerankRuntime = None,
+    rerank_precision: RerankPrecision = None,
     json: Json = False,
 ) -> None:
     """Find the passages that fit a question best.
@@ -46,7 +50,7 @@ def search(
     Example: ragkit search indexes/demo "how do I continue an outer loop?" -k 3
     """
     name, question = index_and_question(arguments)
-    index = open_searched(name, rerank, reranker, rerank_depth)
+    index = open_searched(name, rerank, reranker, rerank_depth, rerank_runtime, rerank_precision)
     hits = index.search(question, k, mode=checked_mode(mode), filter=filter)
     if json:
         print_json({"question": question, "hits": [hit_json(hit) for hit in hits]})

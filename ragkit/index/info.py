@@ -21,6 +21,8 @@ class IndexInfo:
     encoder: str
     dimension: int
     similarity: str
+    computed: str
+    """What computed the vectors of the build: runtime, precision, and the graph's name in the cache."""
     splitting: dict[str, Any] | None
     index: str
     factory: str
@@ -54,6 +56,7 @@ def describe(generation: Generation) -> IndexInfo:
         encoder=manifest.passport.name,
         dimension=manifest.passport.dimension,
         similarity=manifest.passport.similarity,
+        computed=manifest.passport.computed,
         splitting=manifest.splitting,
         index=manifest.index,
         factory=manifest.factory,

@@ -30,6 +30,7 @@ from ragkit.encoders.sentence import passage_text
 from ragkit.errors import RagkitError
 from ragkit.retrieval.pair_scores import PairScorer
 from ragkit.retrieval.temperature import TEMPERATURES
+from ragkit.runtime.precision import AUTO
 
 PACKAGED = "packaged"
 WEIGHTS = Path(__file__).parents[1] / "weights" / "reranker"
@@ -92,13 +93,17 @@ class Reranker:
         )
 
 
-def load_reranker(spec: str | Path = PACKAGED, depth: int = DEPTH) -> Reranker:
-    """The reranker that `spec` names, in float32, on a GPU where there is one.
+def load_reranker(
+    spec: str | Path = PACKAGED, depth: int = DEPTH, runtime: str = AUTO, precision: str = AUTO
+) -> Reranker:
+    """The reranker that `spec` names, on a GPU where there is one.
 
     "packaged" ships with ragkit; else a folder (of `ragkit train rerank`, of sentence-transformers) or hub id
-    of a sequence-classification model with one output.
+    of a sequence-classification model with one output. `runtime` and `precision`: how it is computed, as in
+    `ragkit.runtime.pairs.PairModel`.
 
-    Raises RagkitError where there is no such model or it does not serve.
+    Raises RagkitError where there is no such model or it does not serve, and where the runtime or the
+    precision is not to be had.
     """
     folder = WEIGHTS if str(spec) == PACKAGED else model_folder(spec)
     if str(spec) == PACKAGED and not (folder / "config.json").is_file():
@@ -118,7 +123,8 @@ def load_reranker(spec: str | Path = PACKAGED, depth: int = DEPTH) -> Reranker:
         else:
             model = auto.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
         model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-        scorer = PairScorer(model, AutoTokenizer.from_pretrained(folder))
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        scorer = PairScorer(model, tokenizer, runtime=runtime, precision=precision)
     return Reranker(scorer, str(spec), depth, _weights(folder))
 
 

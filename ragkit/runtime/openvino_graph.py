@@ -68,7 +68,7 @@ class OpenVinoGraph:
         self._queue = ov.AsyncInferQueue(compiled, threads)
         self._request = compiled.create_infer_request()
         self._sized = SizedGraphs(path, settings)
-        self.sizes = self._sized.sizes
+        self.sizes: tuple[int, ...] = self._sized.sizes
 
     def run(self, batches: Iterable[Inputs]) -> list[tuple[Output, ...]]:
         found: dict[int, tuple[Output, ...]] = {}
@@ -101,7 +101,7 @@ class SizedGraphs:
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self._path, self._settings = path, settings
-        self.sizes = SIZES if path.with_suffix(".bin").stat().st_size <= SMALL else ()
+        self.sizes: tuple[int, ...] = SIZES if path.with_suffix(".bin").stat().st_size <= SMALL else ()
         self._seen: Counter[int] = Counter()
         self._compiled: dict[int, _SizedGraph] = {}
 

@@ -1,10 +1,12 @@
 """`ragkit index`, `search` and `list` on small documents."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from command_line import Command
+from hashing_encoder import HashingEncoder
 
 
 def test_build_and_search_without_an_option(ragkit: Command, notes: Path) -> None:
@@ -89,6 +91,18 @@ def test_add_update_delete_compact(ragkit: Command, indexed: Path, notes: Path, 
     compacted = ragkit("index", "compact", indexed, "--json").json
     assert (compacted["passages"], compacted["encoded"]) == (3, 0)
     assert ragkit("index", "verify", indexed).code == 0
+
+
+def test_info_tells_what_computed_the_vectors(
+    ragkit: Command, indexed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ragkit("index", "info", "--json").json["computed"] == ""
+    assert "computed\t" not in ragkit("index", "info").out  # this encoder does not say
+    told = replace(HashingEncoder().passport(), computed="openvino bf16 2f0c")
+    monkeypatch.setattr(HashingEncoder, "passport", lambda self: told)
+    assert ragkit("index", "build", "notes").code == 0
+    assert ragkit("index", "info", "--json").json["computed"] == "openvino bf16 2f0c"
+    assert "computed\tby openvino in bf16, graph 2f0c" in ragkit("index", "info").out
 
 
 def test_info_and_lists(ragkit: Command, indexed: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from command_line import Command
-from transformers import AutoTokenizer, BertConfig, BertModel
+from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification, BertModel
 
 from ragkit.training.answering.reader import packaged_encoder
 
@@ -52,8 +52,33 @@ def test_what_is_trained_reranks(ragkit: Command, indexed: Path, folder: Path, e
     assert answer.json["config"]["reranker_depth"] == 2
 
 
+def test_a_reranker_is_computed_as_asked(
+    ragkit: Command, indexed: Path, folder: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    config = BertConfig.from_pretrained(encoder, num_labels=1)
+    BertForSequenceClassification(config).save_pretrained(folder / "ranker")
+    AutoTokenizer.from_pretrained(encoder).save_pretrained(folder / "ranker")
+
+    def scores(*options: str) -> list[float]:
+        found = ragkit("search", indexed, "nearest loop", "--json", "--reranker", "ranker", *options)
+        assert found.code == 0, found.err
+        return [hit["score"] for hit in found.json["hits"]]
+
+    torch_scores = scores("--rerank-runtime", "torch", "--rerank-precision", "fp32")
+    assert not (folder / "cache").exists()
+    assert scores("--rerank-runtime", "openvino", "--rerank-precision", "fp32") == pytest.approx(
+        torch_scores, abs=1e-4
+    )
+    assert list((folder / "cache").rglob("model.xml"))
+    for command in ("search", indexed), ("ask", "--reader", indexed), ("eval", "retrieval", indexed):
+        refused = ragkit(*command, "demo:", "--rerank-runtime", "torch", "--rerank-precision", "int8")
+        assert refused.code == 1 and "int8 needs the runtime openvino or onnx" in refused.err
+
+
 def test_what_does_not_go_together_is_refused(ragkit: Command, indexed: Path) -> None:
     assert ragkit("search", indexed, "loop", "--no-rerank", "--reranker", "model").code == 2
+    assert ragkit("search", indexed, "loop", "--no-rerank", "--rerank-precision", "int8").code == 2
     assert ragkit("train", "rerank", "mined.json", "--out", "run", "--loss", "hinge").code == 2
     missing = ragkit("search", indexed, "loop", "--reranker", "./nowhere")
     assert missing.code == 1 and "no such model folder" in missing.err
