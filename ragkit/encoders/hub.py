@@ -4,8 +4,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ragkit.errors import RagkitError
+from ragkit.runtime.quiet import quiet
 
 SAFE_FILES = ["*.json", "*.jinja", "*.model", "*.safetensors", "*.txt"]
 """All that is ever fetched from a hub: weights only as safetensors."""
@@ -93,17 +95,31 @@ def first_line(error: Exception) -> str:
 
 @contextmanager
 def loading(spec: object, kind: str) -> Iterator[None]:
-    """Keeps transformers' progress bars away, and turns what it raises into one line: RagkitError."""
-    from transformers.utils import logging
+    """Keeps what transformers tells to itself, and turns what it raises into one line: RagkitError."""
+    with quiet():
+        try:
+            yield
+        except RagkitError:
+            raise
+        except Exception as error:
+            raise RagkitError(f"{spec} does not load as {kind}: {first_line(error)}") from error
 
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    except RagkitError:
-        raise
-    except Exception as error:
-        raise RagkitError(f"{spec} does not load as {kind}: {first_line(error)}") from error
-    finally:
-        if shown:
-            logging.enable_progress_bar()
+
+def whole_model(auto: Any, folder: Path) -> Any:
+    """The model of a folder in float32.
+
+    Args:
+        auto: the auto class of the task, e.g. `AutoModelForQuestionAnswering`.
+
+    Raises RagkitError where the folder lacks weights of it: transformers would draw them at random.
+    """
+    import torch
+
+    model, found = auto.from_pretrained(
+        folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+    )
+    if missing := sorted(found["missing_keys"]):
+        raise RagkitError(
+            f"{folder} holds a model that was not trained for this: no weights {missing[0]} in it"
+        )
+    return model

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragkit.corpus.document import Passage
-from ragkit.encoders.hub import loading, model_folder
+from ragkit.encoders.hub import loading, model_folder, whole_model
 from ragkit.encoders.sentence import passage_text
 from ragkit.errors import RagkitError
 from ragkit.retrieval.pair_scores import PairScorer
@@ -117,11 +117,7 @@ def load_reranker(
         from ragkit.models.compress.stored_model import load_stored, stored_kind
 
         auto = AutoModelForSequenceClassification
-        model: Any
-        if stored_kind(folder):
-            model = load_stored(auto, folder)
-        else:
-            model = auto.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+        model: Any = load_stored(auto, folder) if stored_kind(folder) else whole_model(auto, folder)
         model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
         tokenizer = AutoTokenizer.from_pretrained(folder)
         scorer = PairScorer(model, tokenizer, runtime=runtime, precision=precision)

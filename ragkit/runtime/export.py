@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ragkit.errors import RagkitError
 from ragkit.runtime.graph import open_graph
 from ragkit.runtime.precision import GraphRuntime, Precision
+from ragkit.runtime.quiet import quiet
 
 FORMAT = 2
 """Raised when what is written changes: older files are then not read."""
@@ -88,7 +89,8 @@ def _write(
     else:
         from ragkit.runtime.openvino_graph import write
     try:
-        write(network, path, precision, samples)
+        with quiet():
+            write(network, path, precision, samples)
     except (RagkitError, OSError):
         raise
     except Exception as error:

@@ -1,6 +1,5 @@
 """Graphs that ONNX Runtime runs, in fp32 or int8, wherever OpenVINO is not to be had."""
 
-import logging
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from ragkit.errors import RagkitError
 from ragkit.runtime.graph import Inputs, Output
 from ragkit.runtime.precision import Precision
+from ragkit.runtime.quiet import quiet
 
 
 def write(network: nn.Module, path: Path, precision: Precision, samples: Sequence[Sequence[Tensor]]) -> None:
@@ -22,7 +22,7 @@ def write(network: nn.Module, path: Path, precision: Precision, samples: Sequenc
     example = tuple(torch.cat([x, x]) for x in samples[0])  # a batch of one would be taken for a constant
     names = [f"input_{n}" for n in range(len(example))]
     whole = path.with_suffix(".float.onnx") if precision == "int8" else path
-    with warnings.catch_warnings(), _quiet("torch.onnx", "onnxscript", "onnx_ir"):
+    with warnings.catch_warnings(), quiet("torch.onnx", "onnxscript", "onnx_ir"):
         warnings.simplefilter("ignore")
         torch.onnx.export(
             _Positional(network),
@@ -70,7 +70,7 @@ def _quantise(whole: Path, path: Path, names: Sequence[str], samples: Sequence[S
             return None if sample is None else {n: x.numpy() for n, x in zip(names, sample, strict=True)}
 
     layers = ["MatMul", "Gemm"]
-    with warnings.catch_warnings(), _quiet(None):
+    with warnings.catch_warnings(), quiet(None):
         warnings.simplefilter("ignore")
         quantize_static(
             whole,
@@ -120,19 +120,3 @@ class OnnxGraph:
 
     def run_one(self, batch: Inputs) -> tuple[Output, ...]:
         return tuple(self._session.run(None, dict(zip(self._names, batch, strict=True))))
-
-
-class _quiet:  # noqa: N801  (reads as the function that it is)
-    """Loggers say errors alone for a while."""
-
-    def __init__(self, *names: str | None) -> None:
-        self._loggers = [logging.getLogger(name) for name in names]
-
-    def __enter__(self) -> None:
-        self._levels = [logger.level for logger in self._loggers]
-        for logger in self._loggers:
-            logger.setLevel(logging.ERROR)
-
-    def __exit__(self, *_: object) -> None:
-        for logger, level in zip(self._loggers, self._levels, strict=True):
-            logger.setLevel(level)

@@ -9,6 +9,7 @@ import torch
 from command_line import Command
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification, BertModel
 
+from ragkit.runtime.quiet import quiet
 from ragkit.training.answering.reader import packaged_encoder
 
 
@@ -21,7 +22,8 @@ def encoder(folder: Path) -> Path:
         "num_attention_heads": 2,
         "intermediate_size": 32,
     }
-    BertModel(BertConfig(**sizes)).save_pretrained(folder / "encoder")
+    with quiet():
+        BertModel(BertConfig(**sizes)).save_pretrained(folder / "encoder")
     AutoTokenizer.from_pretrained(packaged_encoder()).save_pretrained(folder / "encoder")
     return folder / "encoder"
 
@@ -56,13 +58,14 @@ def test_a_reranker_is_computed_as_asked(
     ragkit: Command, indexed: Path, folder: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-    config = BertConfig.from_pretrained(encoder, num_labels=1)
-    BertForSequenceClassification(config).save_pretrained(folder / "ranker")
+    with quiet():
+        config = BertConfig.from_pretrained(encoder, num_labels=1)
+        BertForSequenceClassification(config).save_pretrained(folder / "ranker")
     AutoTokenizer.from_pretrained(encoder).save_pretrained(folder / "ranker")
 
     def scores(*options: str) -> list[float]:
         found = ragkit("search", indexed, "nearest loop", "--json", "--reranker", "ranker", *options)
-        assert found.code == 0, found.err
+        assert (found.code, found.err) == (0, "")
         return [hit["score"] for hit in found.json["hits"]]
 
     torch_scores = scores("--rerank-runtime", "torch", "--rerank-precision", "fp32")

@@ -1,3 +1,4 @@
+import logging
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,15 @@ PASSAGES = [("france", "paris is the capital"), ("", "the cat sat"), ("plants", 
 @pytest.mark.parametrize(
     ("runtime", "pooling"), [("openvino", "mean"), ("openvino", "cls"), ("openvino", "max"), ("onnx", "mean")]
 )
-def test_graphs_give_the_vectors_of_torch(tiny: Any, runtime: Any, pooling: str) -> None:
+def test_graphs_give_the_vectors_of_torch_and_nobody_says_a_word(
+    tiny: Any,
+    runtime: Any,
+    pooling: str,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     folder = tiny.sentence("one", pooling=pooling, prompts={"query": "what is ", "document": "the : "})
+    capfd.readouterr()
     encoder = SentenceEncoder(folder, runtime="torch")
     graph = encoder.using(runtime, "fp32")
     np.testing.assert_allclose(
@@ -30,6 +38,8 @@ def test_graphs_give_the_vectors_of_torch(tiny: Any, runtime: Any, pooling: str)
     np.testing.assert_allclose(graph.encode_passages(PASSAGES), encoder.encode_passages(PASSAGES), atol=1e-5)
     assert not graph.passport().disagreement(encoder.passport())
     assert graph.passport().fingerprint == encoder.passport().fingerprint
+    assert capfd.readouterr() == ("", "")
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def test_one_text_and_many_give_the_same_vector(tiny: Any) -> None:

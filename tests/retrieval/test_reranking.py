@@ -201,6 +201,9 @@ def test_a_folder_reranks_end_to_end(
 def test_what_is_no_reranker_is_said_in_one_line(tmp_path: Path, tiny: Any, tokenizer: Any) -> None:
     with pytest.raises(RagkitError, match="no such model folder"):
         load_reranker("./nowhere")
+    tiny.bert.save_pretrained(tmp_path / "bare")
+    with pytest.raises(RagkitError, match=r"not trained for this: no weights classifier\.bias"):
+        load_reranker(tmp_path / "bare")
     tiny.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     with pytest.raises(RagkitError, match="at least"):

@@ -1,0 +1,29 @@
+"""What other libraries tell while a model is loaded, exported or saved, kept off the terminal."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def quiet(*loggers: str | None) -> Iterator[None]:
+    """For a while transformers shows no progress bars, and it and the loggers named (None: the root) say
+    errors alone.
+
+    What matters in their reports, such as weights that a folder lacks, ragkit looks for itself.
+    """
+    from transformers.utils import logging as theirs
+
+    shown = theirs.is_progress_bar_enabled()
+    theirs.disable_progress_bar()
+    quieted = [logging.getLogger(name) for name in ("transformers", *loggers)]
+    levels = [logger.level for logger in quieted]
+    for logger in quieted:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(quieted, levels, strict=True):
+            logger.setLevel(level)
+        if shown:
+            theirs.enable_progress_bar()
