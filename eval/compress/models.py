@@ -1,6 +1,6 @@
 """The packaged encoder made smaller, on the question side: recall@10 among passages' vectors as they were.
 
-    python -m eval.compress.models --data DATA --indexes INDEXES [--set scifact] [--steps 60]
+    python -m eval.compress.models --data DATA --indexes INDEXES [--set scifact] [--steps 60] [--recover 100]
 
 Writes eval/results/compress_models.{json,md}. Training is distillation on questions of the tuning split and
 stretches of passages; the test split is asked once a model. Questions alone are encoded anew: their vectors
@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--indexes", type=Path, required=True)
     parser.add_argument("--set", default="scifact")
     parser.add_argument("--steps", type=int, default=60, help="of quantisation-aware training")
-    parser.add_argument("--recover", type=int, default=0, help="steps after structured pruning, besides none")
+    parser.add_argument("--recover", type=int, default=0, help="steps after halving heads or hidden units")
     parser.add_argument(
         "--kept",
         type=Path,
@@ -83,7 +83,7 @@ def main() -> None:
         measured.parent.mkdir(parents=True, exist_ok=True)
         measured.write_text(json.dumps(runtime(index, texts, relevant, passages)))
     found["runtime"] = json.loads(measured.read_text())
-    models = made(examples, given.steps, given.recover, given.kept)
+    models = made_of(examples, given.steps, given.recover, given.kept)
     found["rows"] = rows(models, texts, relevant, passages)
     target = RESULTS / "compress_models.json"
     target.write_text(json.dumps(found, indent=1) + "\n")
@@ -101,7 +101,7 @@ def training_examples(index: Any, tuning: str | None, data: Path) -> list[Exampl
     return [both[i] for i in np.random.default_rng(1).permutation(len(both))]
 
 
-def made(examples: list[Example], steps: int, recover: int, folder: Path) -> list[Model]:
+def made_of(examples: list[Example], steps: int, recover: int, folder: Path) -> list[Model]:
     """The encoder as it was, then each way to make it smaller, without training and with."""
     original = load_encoder("packaged", "torch", "fp32")
     size = sum(4 * p.numel() for p in load_subject("packaged", "encoder").network.parameters())
@@ -116,19 +116,24 @@ def made(examples: list[Example], steps: int, recover: int, folder: Path) -> lis
         CompressionSettings(how="sparse", keep=0.7),
         *(CompressionSettings(how=how, keep=keep) for how, keep in structured),
     ]
+    made: list[tuple[CompressionSettings, ...]] = [(one,) for one in ways]
     if recover:
-        ways += [
+        heads, half_heads, half = (
             CompressionSettings(how=how, keep=keep, steps=recover, learning_rate=2e-4)
-            for how, keep in structured
-        ]
-    for settings in ways:
-        out = folder / named(settings)
+            for how, keep in (("heads", 0.75), ("heads", 0.5), ("ffn", 0.5))  # type: ignore[arg-type]
+        )
+        made += [(half_heads,), (half,), (half, heads)]
+    for settings in made:
+        name = "; ".join(map(named, settings))
+        out = folder / name
         if not (out / "model").is_dir():
-            compress_only(load_subject("packaged", "encoder"), out, settings, examples)
-        print(named(settings), flush=True)
+            # The last of several starts from what the one before it left, and learns from that.
+            before = folder / named(settings[-2]) / "model" if len(settings) > 1 else "packaged"
+            compress_only(load_subject(str(before), "encoder"), out, settings[-1], examples)
+        print(name, flush=True)
         (weights,) = (out / "model").rglob("model*.safetensors")
         encoder = load_encoder(out / "model", "torch", "fp32")
-        models.append(Model(named(settings), encoder, weights.stat().st_size))
+        models.append(Model(name, encoder, weights.stat().st_size))
     return models
 
 
@@ -206,7 +211,9 @@ def report(found: dict[str, Any]) -> str:
             f"{found['set']}, {found['split']} questions, {found['passages']:,} passages whose vectors stay",
             f"as they were ({found['encoder of the passages']}). Brackets: 95 % intervals over questions.",
             "Times: the processor's, one question by torch in float32, all models in turn, medians of the",
-            "paired ratios. `sparse` is unstructured pruning, whose zeros dense kernels do not skip.",
+            "paired ratios. `--recover N` adds models trained for N steps after they were narrowed; of two",
+            "ways the second starts from the first's result. `sparse` is unstructured pruning, whose zeros",
+            "dense kernels do not skip.",
             "",
             "| model | MB | cosine to it | R@10 | difference | times as fast |",
             "|---|---|---|---|---|---|",
