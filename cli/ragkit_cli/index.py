@@ -61,9 +61,11 @@ def build(
 ) -> None:
     """Build an index from documents. A build that was cut short goes on where it was."""
     from ragkit.index.checks import resolve_encoder
+    from ragkit.index.incoming import check
     from ragkit.index.recent import remember
     from ragkit.retrieval.index import Index
 
+    check(sources)  # before a model is loaded, which takes seconds
     out = out or DEFAULT_FOLDER / _name(sources[0])
     with progress() as bars:
         index = Index.build(

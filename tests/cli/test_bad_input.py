@@ -14,7 +14,8 @@ def one_line(result: Result, *words: str, code: int = 1) -> None:
         assert word in result.err
 
 
-def test_no_such_source(ragkit: Command) -> None:
+def test_no_such_source_before_a_model_is_loaded(ragkit: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ragkit.encoders.loading.load_encoder", lambda *_: pytest.fail("loaded"))
     one_line(ragkit("index", "build", "nowhere"), "nowhere", "no such file")
 
 

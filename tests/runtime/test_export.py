@@ -1,3 +1,4 @@
+import shutil
 import stat
 import subprocess
 import sys
@@ -17,8 +18,6 @@ from ragkit.runtime.export import exported, graph_path
 from ragkit.runtime.graph import open_graph
 from ragkit.runtime.int8 import input_ranges
 from ragkit.runtime.precision import PRECISIONS, GraphRuntime
-
-RUNTIMES = pytest.mark.parametrize("runtime", ["openvino", "onnx"])
 
 
 class Network(nn.Module):
@@ -50,23 +49,47 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def network() -> Network:
     torch.manual_seed(0)
     return Network().eval()
+
+
+@pytest.fixture(scope="module", params=["openvino", "onnx"])
+def runtime(request: pytest.FixtureRequest) -> GraphRuntime:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def full_cache(
+    network: Network, runtime: GraphRuntime, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """A cache with the graph of `network`."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        exported(network, "one", "fp32", samples, runtime)
+    yield folder
+
+
+@pytest.fixture
+def graph_file(
+    full_cache: Path, network: Network, runtime: GraphRuntime, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """In `full_cache`, which is the user's for the test."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(full_cache))
+    return graph_path("one", "fp32", runtime)
 
 
 def arrays(*inputs: tuple[Tensor, Tensor]) -> list[list[np.ndarray]]:
     return [[x.numpy() for x in one] for one in inputs]
 
 
-@RUNTIMES
 def test_graph_computes_what_the_network_does_in_the_order_of_the_batches(
-    network: Network, runtime: GraphRuntime
+    graph_file: Path, network: Network, runtime: GraphRuntime
 ) -> None:
-    path = exported(network, "one", "fp32", samples, runtime)
     batches = [sample(n, n, texts) for n, texts in ((5, 3), (17, 1), (2, 8), (40, 2), (1, 1))]
-    graph = open_graph(path, runtime, "fp32", threads=2)
+    graph = open_graph(graph_file, runtime, "fp32", threads=2)
     with torch.inference_mode():
         wanted = [network(*batch).numpy() for batch in batches]
     for found, right in zip(graph.run(iter(arrays(*batches))), wanted, strict=True):
@@ -75,7 +98,6 @@ def test_graph_computes_what_the_network_does_in_the_order_of_the_batches(
     assert graph.run([]) == []
 
 
-@RUNTIMES
 def test_int8_is_near_and_not_the_same(network: Network, runtime: GraphRuntime) -> None:
     path = exported(network, "one", "int8", samples, runtime)
     graph = open_graph(path, runtime, "int8", threads=1)
@@ -98,13 +120,12 @@ def test_ranges_hold_every_input_and_zero(shift: float, scale: float) -> None:
     assert low == min(0.0, float(every.min())) and high == max(0.0, float(every.max()))
 
 
-@RUNTIMES
 def test_it_is_written_once_and_named_by_what_it_was_made_from(
-    network: Network, runtime: GraphRuntime
+    graph_file: Path, network: Network, runtime: GraphRuntime
 ) -> None:
-    path = exported(network, "one", "fp32", samples, runtime)
-    written = path.stat().st_mtime_ns
-    assert exported(network, "one", "bf16", samples, runtime) == path and path.stat().st_mtime_ns == written
+    written = graph_file.stat().st_mtime_ns
+    assert exported(network, "one", "bf16", samples, runtime) == graph_file
+    assert graph_file.stat().st_mtime_ns == written
     names = {
         graph_path(identity, precision, other)
         for identity in ("one", "two")
@@ -124,7 +145,6 @@ def test_a_size_that_tracing_froze_is_found_out() -> None:
     assert not list(export._folder().glob("*"))  # nothing is left behind
 
 
-@RUNTIMES
 def test_a_network_that_cannot_be_converted_is_a_line(runtime: GraphRuntime) -> None:
     class Strange(Network):
         def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
@@ -141,9 +161,8 @@ def test_no_room_for_the_graph_is_a_line(network: Network, tmp_path: Path) -> No
     assert stat.S_ISREG((tmp_path / "cache").stat().st_mode)
 
 
-@RUNTIMES
-def test_a_damaged_graph_is_a_line(network: Network, runtime: GraphRuntime) -> None:
-    path = exported(network, "one", "fp32", samples, runtime)
+def test_a_damaged_graph_is_a_line(graph_file: Path, tmp_path: Path, runtime: GraphRuntime) -> None:
+    path = shutil.copytree(graph_file.parent, tmp_path / "graph") / graph_file.name
     path.write_text("<net>")
     with pytest.raises(RagkitError, match=rf"damaged.*delete {path.parent}"):
         open_graph(path, runtime, "fp32", threads=1)
