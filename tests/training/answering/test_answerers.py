@@ -107,6 +107,29 @@ def test_reader_then_generator_are_trained_and_load_again(
     assert "lean" not in str(generator.config.to_dict())
 
 
+def test_a_reader_trained_for_int8_is_a_plain_one_whose_weights_lie_on_the_grid(
+    tmp_path: Path, tiny_encoder: Path, squad_file: Path
+) -> None:
+    settings = ReaderSettings(loop=LOOP, pairs=PAIRS, model=str(tiny_encoder), dropout=0.1, int8=True)
+    train_reader([squad_file], tmp_path / "reader", settings)
+    reader = AutoModelForQuestionAnswering.from_pretrained(tmp_path / "reader" / "model")
+    for name, weight in reader.bert.encoder.named_parameters():
+        if name.endswith("dense.weight"):
+            steps = weight / (weight.abs().amax(1, keepdim=True) / 127)
+            assert torch.allclose(steps, steps.round(), atol=1e-3), name
+
+
+def test_dropout_draws_in_training_alone(tiny_encoder: Path) -> None:
+    reader, _ = build_reader(str(tiny_encoder), dropout=0.5)
+    generator, _ = build_generator(tiny_encoder, GeneratorSettings(dropout=0.5))
+    ids = torch.arange(101, 121)[None]
+    for encoder in (reader.bert, generator.encoder.bert):
+        with torch.no_grad():
+            drawn = [encoder.train()(ids).last_hidden_state for _ in range(2)]
+            same = [encoder.eval()(ids).last_hidden_state for _ in range(2)]
+        assert not torch.equal(*drawn) and torch.equal(*same)
+
+
 @pytest.mark.row(105)
 def test_the_readers_loss_is_that_of_transformers(
     tiny_encoder: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
