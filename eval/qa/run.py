@@ -82,7 +82,7 @@ def main() -> None:
     options = parser.parse_args()
 
     kept = RESULTS / "qa.json"
-    results = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    results: dict[str, Any] = {}
     RESULTS.mkdir(exist_ok=True)
     for suite in options.suites:
         questions, count = questions_of(suite, options.data, options.limit)
@@ -99,6 +99,8 @@ def main() -> None:
             path = options.indexes.parent / "qa" / f"{suite}.{system}.json"
             write_json(report, path)
             write_records(report, path.with_suffix(".jsonl"))
+            if kept.is_file():  # read late: suites may be run side by side
+                results = json.loads(kept.read_text(encoding="utf-8"))
             results.setdefault(suite, {})[system] = summary(report, count)
             kept.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(write_report(results, RESULTS))

@@ -67,7 +67,7 @@ class Check:
         Raises:
             MissingError: if this machine lacks what the check needs.
         """
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.process_time()
         measured: Measured = load(self.measure)()
         names = {target.name for target in self.targets}
         if measured.keys() != names:
@@ -76,16 +76,20 @@ class Check:
             name: [float(v) for v in value] if isinstance(value, Sequence) else [float(value)]
             for name, value in measured.items()
         }
-        return Outcome(self, reached, time.perf_counter() - began)
+        return Outcome(self, reached, time.perf_counter() - began, time.process_time() - worked)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check reached: of several seeds the mean counts."""
+    """What a check reached: of several seeds the mean counts.
+
+    `processor_seconds` of all threads: what `seconds` would be on one core of a machine with nothing else to do.
+    """
 
     check: Check
     reached: dict[str, list[float]] = field(default_factory=dict)
     seconds: float = 0.0
+    processor_seconds: float = 0.0
     skipped: str | None = None
     failed: str | None = None
     """The error that ended it."""
@@ -132,6 +136,7 @@ class Outcome:
             "reference": self.check.reference,
             "result": self.result,
             "seconds": round(self.seconds, 1),
+            "processor_seconds": round(self.processor_seconds, 1),
         }
 
 
