@@ -27,6 +27,9 @@ from ragkit.training.curves import draw_curves
 from ragkit.training.half_precision import HalfPrecision
 from ragkit.training.recipe import Event, LoopSettings, OnEvent, Recipe, TrainingResult
 
+DRAWN_EVERY = 30.0
+"""Seconds between two pictures of the curve: one takes longer than a checkpoint of a small model."""
+
 
 def train(
     recipe: Recipe,
@@ -85,6 +88,7 @@ class _Run:
         self.total = 0
         self.window: list[dict[str, float]] = []
         self._epoch: tuple[int, Sequence[Any]] | None = None
+        self._drawn_at = time.monotonic()
 
     def run(self) -> TrainingResult:
         torch.manual_seed(self.settings.seed)
@@ -138,8 +142,9 @@ class _Run:
             )
             every = self.recipe.checkpoint_every
             due = every is not None and step % every == 0
-            if stop or due or step == self.total or now - saved_at > 60 * self.settings.checkpoint_minutes:
-                self._save()
+            ends = stop or step == self.total
+            if ends or due or now - saved_at > 60 * self.settings.checkpoint_minutes:
+                self._save(ends)
                 saved_at = time.monotonic()
             if stop:
                 return True
@@ -217,14 +222,16 @@ class _Run:
             save_weights(self.weights, self.recipe.model, scores | {"step": self.progress.step})
         self._emit({"event": "validate", "step": self.progress.step, "kept": better} | scores)
 
-    def _save(self) -> None:
+    def _save(self, ends: bool) -> None:
         if not self.accelerator.is_main_process:
             return
         optimizer: torch.optim.Optimizer = self.optimizer
         save_checkpoint(
             self.out / "checkpoint", self.recipe.model, optimizer, self.progress, self.fingerprint
         )
-        draw_curves(self.out / "log.jsonl", self.out / "curve.png")
+        if ends or time.monotonic() - self._drawn_at > DRAWN_EVERY:
+            draw_curves(self.out / "log.jsonl", self.out / "curve.png")
+            self._drawn_at = time.monotonic()
         self._emit({"event": "checkpoint", "step": self.progress.step})
 
     def _emit(self, event: Event) -> None:
