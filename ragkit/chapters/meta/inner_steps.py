@@ -78,7 +78,7 @@ class Sinusoid(Experiment):
     first_order: bool = False
     batch_size: int = 25
     loop: LoopSettings = LoopSettings(
-        learning_rate=2e-3, max_steps=5000, weight_decay=0.0, precision="fp32", validate_every=2500
+        learning_rate=2e-3, max_steps=3500, weight_decay=0.0, precision="fp32", validate_every=3500
     )
 
     def recipe(self) -> Recipe:
@@ -145,7 +145,7 @@ class MamlCharacters(Experiment):
     first_order: bool = False
     batch_size: int = 4
     loop: LoopSettings = LoopSettings(
-        learning_rate=3e-3, max_steps=600, precision="fp32", validate_every=300, log_every=50
+        learning_rate=3e-3, max_steps=600, precision="fp32", validate_every=600, log_every=50
     )
 
     def recipe(self) -> Recipe:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -114,6 +115,7 @@ def learned_curve(model: LstmOptimiser, functions: Quadratics) -> Tensor:
     return torch.cat([total(theta)[None], values]).cpu() / len(functions.y)
 
 
+@cache
 def tuned_curves() -> dict[str, Tensor]:
     """The rivals' curves on the tested functions; the step size of each, and momentum's decay, is the best
     after 100 steps on other functions."""
