@@ -209,7 +209,7 @@ def relation() -> dict[str, float | list[float]]:
         for k in range(2):
             summed = sum(s for s, label in zip(support, labels.tolist(), strict=True) if label == k)
             by_hand[i, k] = head(torch.cat([torch.as_tensor(summed), x])[None]).sigmoid()
-    squares = [(by_hand[i, k] - (k == wanted[i])) ** 2 for i in range(3) for k in range(2)]
+    squares = [(by_hand[i, k] - float(k == wanted[i])) ** 2 for i in range(3) for k in range(2)]
     off = abs(float(relation_loss(ours, wanted)) - float(sum(squares)) / 3)
     maps, flat = (
         over_seeds(FewShot(method="relation")),
