@@ -37,6 +37,7 @@ from ragkit.corpus.questions import load_questions
 from ragkit.encoders.loading import packaged_folder
 from ragkit.encoders.sentence import passage_text
 from ragkit.retrieval.index import Index, Mode
+from ragkit.runtime.quiet import quiet
 
 WARM_UP = 80
 """Questions that are not counted: by then ragkit has compiled its graphs for short texts."""
@@ -66,7 +67,8 @@ def candidates(indexes: list[Index], k: int) -> dict[str, Search]:
         print(f"left out: {', '.join(absent)}; pip install -c constraints.txt -e '.[peers]'")
     for name, build in PEERS.items():
         if name not in absent:
-            found[name] = build(str(packaged_folder()), texts, vectors, k)
+            with quiet():
+                found[name] = build(str(packaged_folder()), texts, vectors, k)
     return found
 
 

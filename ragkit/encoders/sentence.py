@@ -11,7 +11,8 @@ import numpy as np
 
 from ragkit.encoders.batches import token_budget_batches
 from ragkit.encoders.encoder import Similarity, Vectors
-from ragkit.encoders.hashing import hash_json, hash_tokenizer, hash_weights
+from ragkit.encoders.graphs import TowerGraphs, describe
+from ragkit.encoders.hashing import hash_json, hash_tokenizer
 from ragkit.encoders.hub import loading, model_folder
 from ragkit.encoders.passport import CANARY_PASSAGES, CANARY_QUESTIONS, Passport
 from ragkit.encoders.pooler import drop_random_pooler
@@ -26,15 +27,11 @@ from ragkit.runtime.precision import (
     Runtime,
     check_choice,
     graph_runtime,
-    installed,
 )
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ragkit.encoders.forward import Features, Forward
     from ragkit.encoders.tokens import Tokens
-    from ragkit.runtime.graph import Graph
 
 PROMPTS = {"query": ("query",), "document": ("document", "passage", "corpus")}
 """The names under which a model keeps a task's prompt; the first that it has counts."""
@@ -90,15 +87,14 @@ class SentenceEncoder:
         self._similarity = SIMILARITIES[similarity]
         self.threads = torch.get_num_threads()
         self._forwards: dict[Task, Forward] = {}
-        self._graphs: dict[Path, Graph] = {}
+        self._graphs = TowerGraphs(self.model, self._features)
         self._tokens: dict[Task, Tokens | None] = {}
 
     def using(self, runtime: Runtime, precision: Precision, threads: int | None = None) -> Self:
         """The same model, computed otherwise (a graph on so many cores). Raises as the constructor."""
         check_choice(runtime, precision)
         other = copy(self)
-        other.runtime, other.precision = runtime, precision
-        other._forwards, other._graphs = {}, {}
+        other.runtime, other.precision, other._forwards = runtime, precision, {}
         other.threads = threads or self.threads
         other.__dict__.pop("_passport", None)
         return other
@@ -137,12 +133,12 @@ class SentenceEncoder:
             name=self.name,
             dimension=self.dimension,
             similarity=self.similarity,
-            weights=hash_weights(model),
+            weights=self._graphs.weights(model),
             tokenizer=hash_tokenizer(model[0].tokenizer, getattr(model[0], "max_seq_length", None)),
             pooling=hash_json([describe(module) for module in model] + [self.model.truncate_dim]),
             prompts={"question": self._prompt("query"), "passage": self._prompt("document")},
             canaries=tuple(tuple(round(float(x), 6) for x in vector) for vector in canaries),
-            questions="" if kept is None else hash_weights(tower(self.model, "query")),
+            questions="" if kept is None else self._graphs.weights(tower(self.model, "query")),
             precision=_own_precision(computed),
             computed=computed,
         )
@@ -217,64 +213,21 @@ class SentenceEncoder:
         asked = self.runtime in PACKAGES or self.precision == "int8"
         graphs = graph_runtime(self.runtime, self.precision) if asked else self.exported
         if graphs is not None:
-            return self._graph_forward(task, graphs)
+            return self._graphs.forward(task, graphs, self._graph_precision, self.threads)
         # A question is short: to halve its numbers gains nothing.
         half = self.precision == "bf16" or (self.precision == AUTO and task == "document")
         return TorchForward(tower(self.model, task), self.model.device, half)
-
-    def _graph_forward(self, task: Task, runtime: GraphRuntime) -> "Forward":
-        from ragkit.encoders.forward import Exportable, GraphForward
-        from ragkit.runtime.export import exported
-        from ragkit.runtime.graph import open_graph
-
-        network = Exportable(tower(self.model, task))
-        precision = self._graph_precision
-        path = exported(network, self._identity(task), precision, lambda: self._samples(task), runtime)
-        if runtime == "onnx" and precision == "bf16":
-            precision = "fp32"
-        name = f"{runtime} {precision} {path.parent.name}"
-        if path not in self._graphs:  # both towers' where they are one
-            self._graphs[path] = open_graph(path, runtime, precision, self.threads)
-        return GraphForward(self._graphs[path], name)
-
-    @property
-    def _graph_precision(self) -> Precision:
-        return "bf16" if self.precision == AUTO else self.precision  # type: ignore[return-value]
 
     @property
     def exported(self) -> GraphRuntime | None:
         """What graphs of both towers are on this machine for already, where that is left open."""
         if self.runtime != AUTO or self.model.device.type != "cpu":
             return None
-        from ragkit.runtime.export import graph_path
+        return self._graphs.there(self._graph_precision)
 
-        tasks: tuple[Task, ...] = ("query", "document")
-        for runtime in PACKAGES:
-            if installed(runtime) and not (runtime == "onnx" and self.precision == "bf16"):
-                paths = [graph_path(self._identity(task), self._graph_precision, runtime) for task in tasks]
-                if all(path.is_file() for path in paths):
-                    return runtime
-        return None
-
-    def _identity(self, task: Task) -> str:
-        if task not in self._identities:
-            network = tower(self.model, task)
-            self._identities[task] = hash_json([hash_weights(network), [describe(part) for part in network]])
-        return self._identities[task]
-
-    @cached_property
-    def _identities(self) -> dict[Task, str]:
-        return {}
-
-    def _samples(self, task: Task) -> Iterator[tuple["Tensor", "Tensor"]]:
-        """Texts that come with ragkit, one by one, the same everywhere: int8's ranges come from them."""
-        from ragkit.encoders.forward import Exportable
-        from ragkit.runtime.samples import sample_texts
-
-        for text in sample_texts():
-            features = self._features(task, [text])
-            ids, mask = (features[name] for name in Exportable.inputs)
-            yield ids, mask
+    @property
+    def _graph_precision(self) -> Precision:
+        return "bf16" if self.precision == AUTO else self.precision  # type: ignore[return-value]
 
     def _features(self, task: Task, texts: Sequence[str]) -> dict[str, Any]:
         features: dict[str, Any] = self.model.preprocess(
@@ -309,12 +262,3 @@ def _own_precision(computed: str) -> str:
 def passage_text(title: str, text: str) -> str:
     """What a passage is to the model."""
     return f"{title} {text}".strip()
-
-
-def describe(module: Any) -> Any:
-    """A module's class and settings as JSON: what distinguishes mean pooling from the first token's."""
-    settings = module.get_config_dict() if hasattr(module, "get_config_dict") else {}
-    parts = {
-        name: [describe(part) for part in route] for name, route in getattr(module, "sub_modules", {}).items()
-    }
-    return [type(module).__name__, settings, parts]
