@@ -83,7 +83,7 @@ class Check:
 class Outcome:
     """What a check reached: of several seeds the mean counts.
 
-    `processor_seconds` of all threads: what `seconds` would be on one core of a machine with nothing else to do.
+    `processor_seconds` of all threads: what `seconds` would be on one core with nothing else to do.
     """
 
     check: Check

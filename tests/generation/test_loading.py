@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import BertConfig, BertForQuestionAnswering, LlamaConfig, LlamaForCausalLM
+from transformers import BertConfig, BertForQuestionAnswering, BertModel, LlamaConfig, LlamaForCausalLM
 from transformers.utils import logging
 
 from ragkit.errors import RagkitError
@@ -58,6 +58,9 @@ def test_a_reader_is_a_question_answering_model_and_its_tokenizer(tokenizer_of, 
     model, tokenizer = load_reader(tmp_path)
     assert isinstance(model, BertForQuestionAnswering) and not model.training
     assert tokenizer("red")["input_ids"][0] == 1
+    BertModel(config).save_pretrained(tmp_path)
+    with pytest.raises(RagkitError, match="no weights qa_outputs"):
+        load_reader(tmp_path)
 
 
 def test_what_cannot_be_loaded_is_named_in_one_line(tmp_path, monkeypatch):
