@@ -15,7 +15,7 @@ from ragkit_cli.train import Seed
 
 if TYPE_CHECKING:
     from ragkit.corpus.questions import QuestionSet
-    from ragkit.evaluation.statistics import Estimate
+    from ragkit.evaluation.statistics import Comparison, Estimate
     from ragkit.index.stored import StoredIndex
     from ragkit.training.compression.indexes import Asked
     from ragkit.training.compression.models import ModelRow
@@ -152,13 +152,12 @@ def _chosen(found: "Sequence[Measured]", to: str) -> "Measured":
 
 
 def _cells(one: "Measured") -> list[str]:
-    gain = one.difference.difference
     return [
         one.way.name,
         f"{one.bytes_a_vector}",
         f"{one.size / 1e6:.2f}",
         str(one.recall),
-        f"{gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]",
+        _gain(one.difference),
         f"{1000 * one.p50:.2f}",
     ]
 
@@ -250,8 +249,7 @@ AGREEMENT = {
 def _model_cells(row: "ModelRow") -> list[str]:
     cells = [row.name, megabytes(row.bytes), str(row.agreement)]
     if row.score is not None and row.difference is not None:
-        gain = row.difference.difference
-        cells += [str(row.score), f"{gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"]
+        cells += [str(row.score), _gain(row.difference)]
     return [*cells, f"{1000 * row.p50:.1f}"]
 
 
@@ -264,6 +262,11 @@ def _row(row: "ModelRow") -> dict[str, Any]:
         "difference": row.difference and _estimate(row.difference.difference),
         "p50_ms": 1000 * row.p50,
     }
+
+
+def _gain(of: "Comparison") -> str:
+    gain = of.difference
+    return f"{gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
 
 
 def _estimate(of: "Estimate") -> dict[str, float]:

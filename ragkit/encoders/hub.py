@@ -106,7 +106,7 @@ def loading(spec: object, kind: str) -> Iterator[None]:
 
 
 def whole_model(auto: Any, folder: Path) -> Any:
-    """The model of a folder in float32.
+    """The model of a folder, stored in fewer bits or not, in float32.
 
     Args:
         auto: the auto class of the task, e.g. `AutoModelForQuestionAnswering`.
@@ -115,6 +115,10 @@ def whole_model(auto: Any, folder: Path) -> Any:
     """
     import torch
 
+    from ragkit.models.compress.stored_model import load_stored, stored_kind
+
+    if stored_kind(folder):
+        return load_stored(auto, folder)
     model, found = auto.from_pretrained(
         folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True
     )

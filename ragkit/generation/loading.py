@@ -1,6 +1,5 @@
 """From what a user names to a generator or a reader."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +41,8 @@ def load_generator(spec: str | Path = PACKAGED, precision: str = AUTO, cache_byt
         config = AutoConfig.from_pretrained(folder)
         tokenizer = AutoTokenizer.from_pretrained(folder)
         if config.is_encoder_decoder:
-            return Seq2SeqGenerator(_model(AutoModelForSeq2SeqLM, folder, _tied_model), tokenizer, **options)
-        return CausalGenerator(_model(AutoModelForCausalLM, folder, _tied_model), tokenizer, **options)
+            return Seq2SeqGenerator(_model(AutoModelForSeq2SeqLM, folder), tokenizer, **options)
+        return CausalGenerator(_model(AutoModelForCausalLM, folder), tokenizer, **options)
 
 
 def load_reader(spec: str | Path = PACKAGED) -> tuple[Any, Any]:
@@ -58,7 +57,7 @@ def load_reader(spec: str | Path = PACKAGED) -> tuple[Any, Any]:
     with loading(spec, "a model"):
         from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
-        model = _model(AutoModelForQuestionAnswering, folder, whole_model).eval()
+        model = whole_model(AutoModelForQuestionAnswering, folder).to(_device()).eval()
         return model, AutoTokenizer.from_pretrained(folder)
 
 
@@ -81,18 +80,18 @@ def _gguf(path: Path, options: dict[str, Any]) -> "Generator":
         return CausalGenerator(model.to(_device()), tokenizer, **options)
 
 
-def _model(auto: Any, folder: Path, load: Callable[[Any, Path], Any]) -> Any:
-    """An int8 folder's model, or what `load` makes of another."""
-    from ragkit.models.compress.stored_model import load_stored, stored_kind
-
-    return (load_stored if stored_kind(folder) else load)(auto, folder).to(_device())
-
-
-def _tied_model(auto: Any, folder: Path) -> Any:
-    """A generator may lack weights by right: those that are tied to others, poolers that nothing asks."""
+def _model(auto: Any, folder: Path) -> Any:
+    """Unlike `whole_model`: a generator may lack weights by right, those that are tied to others and poolers
+    that nothing asks."""
     import torch
 
-    return auto.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+    from ragkit.models.compress.stored_model import load_stored, stored_kind
+
+    if stored_kind(folder):
+        model = load_stored(auto, folder)
+    else:
+        model = auto.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+    return model.to(_device())
 
 
 def _device() -> str:

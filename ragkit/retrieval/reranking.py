@@ -19,7 +19,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -114,10 +113,7 @@ def load_reranker(
         import torch
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-        from ragkit.models.compress.stored_model import load_stored, stored_kind
-
-        auto = AutoModelForSequenceClassification
-        model: Any = load_stored(auto, folder) if stored_kind(folder) else whole_model(auto, folder)
+        model = whole_model(AutoModelForSequenceClassification, folder)
         model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
         tokenizer = AutoTokenizer.from_pretrained(folder)
         scorer = PairScorer(model, tokenizer, runtime=runtime, precision=precision)

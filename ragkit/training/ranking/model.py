@@ -1,7 +1,5 @@
 """A cross-encoder to train: sentence-transformers' own class around an encoder made cheap to train."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,6 +10,7 @@ from torch import Tensor, nn
 
 from ragkit.encoders.hub import first_line
 from ragkit.errors import RagkitError
+from ragkit.runtime.quiet import without_bars
 from ragkit.training.half_precision import HalfPrecision, register_lean_attention
 from ragkit.training.starting_point import starting_point
 
@@ -92,17 +91,3 @@ class HalfPrecisionScores(HalfPrecision):
     def forward(self, features: dict[str, Any]) -> dict[str, Tensor]:
         """`scores` (pairs, 1), in float32 for the loss."""
         return {"scores": super().forward(features)["scores"].float()}
-
-
-@contextmanager
-def without_bars() -> Iterator[None]:
-    """Keeps transformers' progress bars away."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()

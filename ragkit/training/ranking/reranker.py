@@ -28,6 +28,7 @@ from ragkit.evaluation.runs import Qrels, Run
 from ragkit.generation.loading import WEIGHTS
 from ragkit.retrieval.pair_scores import PairScorer
 from ragkit.runtime.precision import computes_bf16
+from ragkit.runtime.quiet import without_bars
 from ragkit.training.answering.reader import packaged_encoder
 from ragkit.training.checkpoint import save_model
 from ragkit.training.journal import Journal, Pace
@@ -39,7 +40,7 @@ from ragkit.training.ranking.data import (
     read_ranking_set,
 )
 from ragkit.training.ranking.losses import LossName, columns, ranking_loss
-from ragkit.training.ranking.model import HalfPrecisionScores, build_cross_encoder, without_bars
+from ragkit.training.ranking.model import HalfPrecisionScores, build_cross_encoder
 from ragkit.training.recipe import OnEvent, TrainingResult
 from ragkit.training.retrieval.data import RetrievalSet, split_held_out
 
