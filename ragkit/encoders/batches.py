@@ -3,6 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 
+def padded_length(longest: int, multiple: int, limit: int | None = None) -> int:
+    """Tokens that a batch is padded to: `longest`, up to a multiple of `multiple` where the model's limit is
+    not below it."""
+    length = -(-longest // multiple) * multiple
+    return longest if limit is not None and length > limit else length
+
+
 def token_budget_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
     """Cuts the positions 0 .. len(lengths)-1 into batches, longest texts first.
 

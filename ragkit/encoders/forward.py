@@ -21,8 +21,8 @@ class Forward(Protocol):
     """Runtime, precision, and the exported model's name in the cache."""
     tokens_a_batch: int
     """With padding; what was measured to be fastest on a CPU."""
-    sizes: tuple[int, ...]
-    """What `one` has a text padded to, see `Graph`."""
+    multiple: int
+    """Tokens that batches are best padded to a multiple of."""
 
     def __call__(self, batches: Iterable[Features]) -> Iterator[Vectors]:
         """The vectors of each batch, (texts, dimension), as the tower gives them."""
@@ -38,7 +38,7 @@ class TorchForward:
 
     tokens_a_batch = 4096
     """Above it every layer's tensors are mapped and unmapped anew (14 % slower)."""
-    sizes: tuple[int, ...] = ()
+    multiple = 1
 
     def __init__(self, tower: nn.Module, device: torch.device, half: bool) -> None:
         self._tower, self._device, self._half = tower.eval(), device, half
@@ -66,7 +66,7 @@ class GraphForward:
     """What a layer computes of so many stays in a core's cache: 2048 take 5 to 14 % longer."""
 
     def __init__(self, graph: Graph, name: str) -> None:
-        self._graph, self.name, self.sizes = graph, name, graph.sizes
+        self._graph, self.name, self.multiple = graph, name, graph.multiple
 
     def __call__(self, batches: Iterable[Features]) -> Iterator[Vectors]:
         inputs = ([batch[name].numpy() for name in Exportable.inputs] for batch in batches)

@@ -153,7 +153,8 @@ class SentenceEncoder:
             self._forwards[task] = self._forward(task)
         forward = self._forwards[task]
         if len(texts) == 1:
-            vectors = forward.one(self._single(task, texts[0], forward.sizes))
+            _, batch_of = self._prepared(task, texts, forward.multiple)
+            vectors = forward.one(batch_of([0]))
         else:
             vectors = self._in_batches(task, texts, forward)
         if self.model.truncate_dim is not None:
@@ -169,11 +170,11 @@ class SentenceEncoder:
             starts = range(0, len(texts), AT_ONCE)
             with ThreadPoolExecutor(1) as pool:
                 parts = (texts[at : at + AT_ONCE] for at in starts)
-                ready = pool.submit(self._prepared, task, next(parts))
+                ready = pool.submit(self._prepared, task, next(parts), forward.multiple)
                 for at in starts:
                     lengths, batch_of = ready.result()
                     if (part := next(parts, None)) is not None:
-                        ready = pool.submit(self._prepared, task, part)
+                        ready = pool.submit(self._prepared, task, part, forward.multiple)
                     for batch in token_budget_batches(lengths, forward.tokens_a_batch):
                         begun.append([at + row for row in batch])
                         yield batch_of(batch)
@@ -187,18 +188,14 @@ class SentenceEncoder:
         return vectors
 
     def _prepared(
-        self, task: Task, texts: Sequence[str]
+        self, task: Task, texts: Sequence[str], multiple: int
     ) -> "tuple[list[int], Callable[[Sequence[int]], Features]]":
         """Tokens of each text, and what makes a batch of some of them."""
         tokens = self._tokens_of(task)
         if tokens is None:
             return self._lengths(texts), lambda batch: self._features(task, [texts[i] for i in batch])
         rows = tokens.ids(texts)
-        return [len(row) for row in rows], lambda batch: tokens.features([rows[i] for i in batch])
-
-    def _single(self, task: Task, text: str, sizes: Sequence[int]) -> "Features":
-        tokens = self._tokens_of(task)
-        return self._features(task, [text]) if tokens is None else tokens.features(tokens.ids([text]), sizes)
+        return [len(row) for row in rows], lambda batch: tokens.features([rows[i] for i in batch], multiple)
 
     def _tokens_of(self, task: Task) -> "Tokens | None":
         if task not in self._tokens:

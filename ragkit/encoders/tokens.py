@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ragkit.encoders.batches import padded_length
 from ragkit.encoders.passport import CANARY_PASSAGES, CANARY_QUESTIONS
 from ragkit.encoders.towers import Task
 
@@ -36,13 +37,11 @@ class Tokens:
         rows: Rows = found["input_ids"]
         return rows
 
-    def features(self, rows: Rows, sizes: Sequence[int] = ()) -> dict[str, Any]:
-        """input_ids and attention_mask of one batch, each (texts, longest), or as long as the first of
-        `sizes` that holds them and is within the model's limit."""
-        longest = max(map(len, rows))
-        longest = next((size for size in sizes if longest <= size <= (self._limit or size)), longest)
-        ids = np.full((len(rows), longest), self._tokenizer.pad_token_id, np.int64)
-        mask = np.zeros((len(rows), longest), np.int64)
+    def features(self, rows: Rows, multiple: int = 1) -> dict[str, Any]:
+        """input_ids and attention_mask of one batch, each (texts, `padded_length`)."""
+        length = padded_length(max(map(len, rows)), multiple, self._limit)
+        ids = np.full((len(rows), length), self._tokenizer.pad_token_id, np.int64)
+        mask = np.zeros((len(rows), length), np.int64)
         for at, row in enumerate(rows):
             ids[at, : len(row)], mask[at, : len(row)] = row, 1
         return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}

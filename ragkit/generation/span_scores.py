@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragkit.corpus.document import Passage
-from ragkit.encoders.batches import token_budget_batches
+from ragkit.encoders.batches import padded_length, token_budget_batches
 from ragkit.encoders.hashing import hash_json, hash_weights
 from ragkit.errors import RagkitError
 from ragkit.generation.marginal import Logs, log_sum
@@ -134,7 +134,7 @@ class SpanScorer:
         scores: dict[int, tuple[Logs, Logs, float]] = {}
         forward = self._pairs.forward(len(rows))
         batches = list(token_budget_batches(lengths, forward.tokens_a_batch))
-        arrays = (self._arrays([inputs[row] for row in batch]) for batch in batches)
+        arrays = (self._arrays([inputs[row] for row in batch], forward.multiple) for batch in batches)
         for batch, (starts, ends) in zip(batches, forward(arrays), strict=True):
             for row, first, last in zip(batch, starts, ends, strict=True):
                 asking, read = inputs[row]
@@ -145,10 +145,13 @@ class SpanScorer:
             windows[pair].append((begin, end, scores[row]))
         return [self._joined(tokens[passage.text], windows[pair]) for pair, (_, passage) in enumerate(pairs)]
 
-    def _arrays(self, inputs: Sequence[tuple[Tokens, Tokens]]) -> dict[str, npt.NDArray[np.int64]]:
+    def _arrays(
+        self, inputs: Sequence[tuple[Tokens, Tokens]], multiple: int
+    ) -> dict[str, npt.NDArray[np.int64]]:
         """Questions and passages as rows of one batch."""
         joined = [self.frame.joined(question, passage) for question, passage in inputs]
-        shape = (len(inputs), max(len(ids) for ids, _ in joined))
+        longest = max(len(ids) for ids, _ in joined)
+        shape = (len(inputs), padded_length(longest, multiple, self.window))
         arrays = {
             "input_ids": np.full(shape, self.tokenizer.pad_token_id, np.int64),
             "attention_mask": np.zeros(shape, np.int64),

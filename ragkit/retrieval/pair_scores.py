@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ragkit.encoders.batches import token_budget_batches
+from ragkit.encoders.batches import padded_length, token_budget_batches
 from ragkit.encoders.hashing import hash_json, hash_weights
 from ragkit.errors import RagkitError
 from ragkit.runtime.precision import AUTO
@@ -68,11 +68,13 @@ class PairScorer:
         lengths = [len(ids) for ids in tokens["input_ids"]]
         forward = self._pairs.forward(len(pairs))
         batches = list(token_budget_batches(lengths, forward.tokens_a_batch))
-        for batch, (logits,) in zip(batches, forward(self._padded(tokens, batches)), strict=True):
+        padded = self._padded(tokens, batches, forward.multiple)
+        for batch, (logits,) in zip(batches, forward(padded), strict=True):
             found[batch] = logits[:, 0]
         return found
 
-    def _padded(self, tokens: Any, batches: Sequence[list[int]]) -> Iterator[dict[str, Any]]:
+    def _padded(self, tokens: Any, batches: Sequence[list[int]], multiple: int) -> Iterator[dict[str, Any]]:
         for batch in batches:
             rows = {name: [column[row] for row in batch] for name, column in tokens.items()}
-            yield dict(self.tokenizer.pad(rows, return_tensors="np"))
+            length = padded_length(max(map(len, rows["input_ids"])), multiple, self.max_tokens)
+            yield dict(self.tokenizer.pad(rows, "max_length", max_length=length, return_tensors="np"))

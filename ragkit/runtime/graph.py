@@ -15,8 +15,8 @@ Output = npt.NDArray[np.float32]
 
 
 class Graph(Protocol):
-    sizes: tuple[int, ...]
-    """Numbers of tokens, ascending, that a single text is best padded to; a longer one stays as it is."""
+    multiple: int
+    """Tokens that batches are best padded to a multiple of."""
 
     def run(self, batches: Iterable[Inputs]) -> list[tuple[Output, ...]]:
         """The outputs of each batch, in order. The next batch is made while others are computed."""

@@ -86,7 +86,7 @@ def _quantise(whole: Path, path: Path, names: Sequence[str], samples: Sequence[S
 
 
 class OnnxGraph:
-    sizes: tuple[int, ...] = ()
+    multiple = 1
 
     def __init__(self, path: Path, threads: int) -> None:
         import onnxruntime

@@ -51,6 +51,9 @@ def write(network: nn.Module, path: Path, precision: Precision, samples: Sequenc
 class OpenVinoGraph:
     """`int8` multiplies in int8 what was quantised, the rest in `bf16` where the processor has it."""
 
+    multiple = 16
+    """Rows of a processor's tile: attention over other numbers of tokens takes a tenth longer."""
+
     def __init__(self, path: Path, precision: Precision, threads: int) -> None:
         half = precision != "fp32" and computes_bf16(torch.device("cpu"))
         settings = {
@@ -68,7 +71,6 @@ class OpenVinoGraph:
         self._queue = ov.AsyncInferQueue(compiled, threads)
         self._request = compiled.create_infer_request()
         self._sized = SizedGraphs(path, settings)
-        self.sizes: tuple[int, ...] = self._sized.sizes
 
     def run(self, batches: Iterable[Inputs]) -> list[tuple[Output, ...]]:
         found: dict[int, tuple[Output, ...]] = {}
@@ -101,14 +103,14 @@ class SizedGraphs:
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self._path, self._settings = path, settings
-        self.sizes: tuple[int, ...] = SIZES if path.with_suffix(".bin").stat().st_size <= SMALL else ()
+        self._sizes = SIZES if path.with_suffix(".bin").stat().st_size <= SMALL else ()
         self._seen: Counter[int] = Counter()
         self._compiled: dict[int, _SizedGraph] = {}
 
     def of(self, batch: Inputs) -> "_SizedGraph | None":
         """What computes a batch of this shape, where it is one of the sizes and came often enough."""
         texts, tokens = batch[0].shape
-        if texts != 1 or tokens not in self.sizes:
+        if texts != 1 or tokens not in self._sizes:
             return None
         self._seen[tokens] += 1
         if tokens not in self._compiled and self._seen[tokens] > OFTEN:

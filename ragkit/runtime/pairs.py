@@ -27,6 +27,8 @@ WORTH_EXPORTING = 1000
 class PairForward(Protocol):
     tokens_a_batch: int
     """With padding; what was measured to be fastest on a CPU."""
+    multiple: int
+    """Tokens that batches are best padded to a multiple of."""
 
     def __call__(self, batches: Iterable[Batch]) -> Iterator[Outputs]: ...
 
@@ -83,6 +85,7 @@ class PairModel:
 
 class _TorchPairs:
     tokens_a_batch = 8192
+    multiple = 1
 
     def __init__(self, network: "_Exportable", half: bool) -> None:
         self._network, self._half = network, half
@@ -100,7 +103,7 @@ class _GraphPairs:
     tokens_a_batch = 2048
 
     def __init__(self, graph: Graph, inputs: tuple[str, ...]) -> None:
-        self._graph, self._inputs = graph, inputs
+        self._graph, self._inputs, self.multiple = graph, inputs, graph.multiple
 
     def __call__(self, batches: Iterable[Batch]) -> Iterator[Outputs]:
         arrays = ([batch[name] for name in self._inputs] for batch in batches)
