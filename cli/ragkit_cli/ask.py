@@ -216,9 +216,7 @@ def make_answerer(
             index, reader_model or "packaged", allow_empty=allow_empty, runtime=runtime, precision=precision,
             **common,
         )  # fmt: skip
-    if runtime not in (AUTO, "torch"):
-        raise typer.BadParameter("a generator is computed by torch", param_hint="--runtime")
-    common |= {"precision": precision, "cache_bytes": cache * 2**20}
+    common |= {"runtime": runtime, "precision": precision, "cache_bytes": cache * 2**20}
     common["min_answer_tokens"] = 0 if allow_empty else 2
     common["tools"] = tools
     if beams is not None:

@@ -22,7 +22,7 @@ def in_precision(model: PreTrainedModel, precision: str) -> tuple[PreTrainedMode
     """
     check_choice(AUTO, precision)
     if precision == "int8":
-        raise RagkitError("a generator computes in fp32 or bf16; int8 is for encoders, readers and rerankers")
+        raise RagkitError("a decoder computes in fp32 or bf16; int8 is for encoders, readers and rerankers")
     if precision == "fp32" or model.dtype != torch.float32:
         return model, False
     if precision == AUTO and not computes_bf16(model.device):

@@ -14,7 +14,9 @@ PACKAGED = "packaged"
 WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
-def load_generator(spec: str | Path = PACKAGED, precision: str = AUTO, cache_bytes: int = 0) -> "Generator":
+def load_generator(
+    spec: str | Path = PACKAGED, precision: str = AUTO, cache_bytes: int = 0, runtime: str = AUTO
+) -> "Generator":
     """The generator that `spec` names, with float32 weights, on a GPU where there is one.
 
     - "packaged": the pointer-generator that ships with ragkit;
@@ -22,13 +24,15 @@ def load_generator(spec: str | Path = PACKAGED, precision: str = AUTO, cache_byt
     - a GGUF file (path ending in .gguf), for decoder-only models.
 
     Args:
-        precision: that it multiplies in, as in `half.in_precision`.
+        precision: that it multiplies in, as in `half.in_precision`; int8 for an encoder-decoder's encoder.
         cache_bytes: of what it made of prompts, kept for the next question over the same passages.
+        runtime: of an encoder-decoder's encoder, see `Seq2SeqGenerator`.
 
-    Raises RagkitError where there is no such model or precision, or the model does not load.
+    Raises RagkitError where there is no such model, runtime or precision, or the model does not load.
     """
     options: dict[str, Any] = {"precision": precision, "cache_bytes": cache_bytes}
     if str(spec).endswith(".gguf"):
+        _check_decoder_only(runtime)
         return _gguf(Path(spec).expanduser(), options)
     folder = _packaged("generator") if str(spec) == PACKAGED else model_folder(spec)
     with loading(spec, "a model"):
@@ -41,7 +45,10 @@ def load_generator(spec: str | Path = PACKAGED, precision: str = AUTO, cache_byt
         config = AutoConfig.from_pretrained(folder)
         tokenizer = AutoTokenizer.from_pretrained(folder)
         if config.is_encoder_decoder:
-            return Seq2SeqGenerator(_model(AutoModelForSeq2SeqLM, folder), tokenizer, **options)
+            return Seq2SeqGenerator(
+                _model(AutoModelForSeq2SeqLM, folder), tokenizer, runtime=runtime, **options
+            )
+        _check_decoder_only(runtime)
         return CausalGenerator(_model(AutoModelForCausalLM, folder), tokenizer, **options)
 
 
@@ -59,6 +66,11 @@ def load_reader(spec: str | Path = PACKAGED) -> tuple[Any, Any]:
 
         model = whole_model(AutoModelForQuestionAnswering, folder).to(_device()).eval()
         return model, AutoTokenizer.from_pretrained(folder)
+
+
+def _check_decoder_only(runtime: str) -> None:
+    if runtime not in (AUTO, "torch"):
+        raise RagkitError(f"a decoder-only model is computed by torch, not {runtime}")
 
 
 def _gguf(path: Path, options: dict[str, Any]) -> "Generator":

@@ -42,7 +42,7 @@ class Rag(Answerer):
         mode, weight_by: as in `Answerer`.
         tools: what the generator may call before it answers, see `tools.tool`. A generator calls what it was
             taught to call; the packaged one was taught none.
-        precision, cache_bytes: of a generator that is loaded here, see `load_generator`.
+        runtime, precision, cache_bytes: of a generator that is loaded here, see `load_generator`.
 
     Raises RagkitError for values out of range and where the generator does not load.
     """
@@ -61,6 +61,7 @@ class Rag(Answerer):
         mode: Mode = "hybrid",
         weight_by: str | None = None,
         tools: Sequence[Tool] = (),
+        runtime: str = AUTO,
         precision: str = AUTO,
         cache_bytes: int = 0,
     ) -> None:
@@ -85,7 +86,7 @@ class Rag(Answerer):
         if isinstance(generator, str):
             from ragkit.generation.loading import load_generator
 
-            self.generator: Generator = load_generator(generator, precision, cache_bytes)
+            self.generator: Generator = load_generator(generator, precision, cache_bytes, runtime)
         else:
             self.generator = generator
 

@@ -1,14 +1,12 @@
 """Any Hugging Face encoder-decoder as a generator: T5, BART, EncoderDecoderModel, our pointer-generator."""
 
-import inspect
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any, Self
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from transformers import PreTrainedModel
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput, ModelOutput
@@ -19,18 +17,21 @@ from ragkit.generation.cache import select_rows
 from ragkit.generation.generator import Ending, Tokens
 from ragkit.generation.half import in_precision
 from ragkit.generation.pointer_generator import SourceOutput
-from ragkit.generation.prompt_cache import Kept, PromptCache, key_of
+from ragkit.generation.prompt_cache import PromptCache
+from ragkit.generation.prompt_encoder import PromptEncoder
 from ragkit.generation.prompts import SEQ2SEQ_FORMATS, T5, Prompt, fit, renderer
 from ragkit.generation.shared_source import can_share, shared_source
 from ragkit.generation.surface import surface_from_passage
 from ragkit.generation.window import decoder_window, padded, reading_window, token_ids
 from ragkit.runtime.precision import AUTO
 
-TOKENS_AT_ONCE = 2048
-"""Tokens that the encoder reads in one batch: states of more do not stay in a processor's cache."""
-
 MARGIN = math.log(1000)
 """Of log p, below a passage's likeliest answer: safe for up to hundreds of passages, see `Ending.margin`."""
+
+
+STATES = ("last_hidden_state",)
+COPYING = (*STATES, "memory", "next_keys", "stop_keys")
+"""What the decoder asks of the encoder; a pointer-generator's asks for more."""
 
 
 class Seq2SeqGenerator:
@@ -41,9 +42,11 @@ class Seq2SeqGenerator:
         model: an `AutoModelForSeq2SeqLM`; it is put into evaluation mode.
         tokenizer: its tokenizer.
         prompt: a format of `prompts.py`; left out, `config.ragkit_prompt`, or what suits the model's type.
-        precision: as in `half.in_precision`.
+        precision: as in `half.in_precision`; int8 is for the encoder, beside a decoder as by "auto".
         cache_bytes: of encoder states kept. As question and passage are encoded together, they serve only the
             same question over the same passage.
+        runtime: of the encoder, as in `ragkit.runtime.model_graph.ModelGraph`; the decoder is torch's. As a
+            graph the encoder has the weights of when it was loaded: train with "torch".
     """
 
     def __init__(
@@ -53,16 +56,21 @@ class Seq2SeqGenerator:
         prompt: str | None = None,
         precision: str = AUTO,
         cache_bytes: int = 0,
+        runtime: str = AUTO,
     ) -> None:
         self.model = model.eval()
         self.cache = PromptCache(cache_bytes)
-        self._computed, self.bf16 = in_precision(model, precision)
+        self._computed, self.bf16 = in_precision(model, AUTO if precision == "int8" else precision)
         self.tokenizer = tokenizer
         config, generation = model.config, model.generation_config
         default = SEQ2SEQ_FORMATS.get(config.model_type, T5)
         self.render = renderer(tokenizer, prompt or getattr(config, "ragkit_prompt", None) or default)
         self.copies = config.model_type == "ragkit-pointer-generator"
         self.window = reading_window(model.get_encoder().config, tokenizer)
+        self._encode = PromptEncoder(
+            model, self._computed, self.bf16, tokenizer, COPYING if self.copies else STATES, self.render,
+            self.window, runtime, precision,
+        )  # fmt: skip
         self.prefix = _prefix(model)
         stops = token_ids(
             generation.eos_token_id, getattr(config, "eos_token_id", None), tokenizer.eos_token_id
@@ -105,47 +113,14 @@ class Seq2SeqGenerator:
         """Runs the encoder over the prompts, those of like length together, and the decoder over its start
         tokens."""
         inputs = padded(prompts, self.tokenizer, self.model.device)
-        longest = inputs["attention_mask"].shape[1]
-        tokens = [tuple(prompt.inputs["input_ids"]) for prompt in prompts]
-        kept = [self.cache.get(key_of(of_prompt)) for of_prompt in tokens]
-        new = [i for i, known in enumerate(kept) if known is None]
-        order: list[int] = []
-        states: list[dict[str, Tensor]] = []
-        for part in _of_like_length([len(prompts[i]) for i in new]):
-            order += (of_part := [new[at] for at in part])
-            states.append(self._states([prompts[i] for i in of_part], longest))
-            for row, i in enumerate(of_part if self.cache.limit else ()):
-                own = {
-                    name: value[row : row + 1, : len(prompts[i])].clone()
-                    for name, value in states[-1].items()
-                }
-                self.cache.put(key_of(tokens[i]), Kept(tokens[i], own))
-        for i, known in enumerate(kept):
-            if known is not None:
-                order.append(i)
-                states.append({name: _lengthened(value, longest) for name, value in known.tensors.items()})
-        back = torch.tensor(order, device=self.model.device).argsort()
-        fields = {name: torch.cat([state[name] for state in states])[back] for name in states[0]}
+        fields = self._encode(prompts, self.cache)
+        if self.copies:
+            fields["attention_mask"] = inputs["attention_mask"]
         encoded = (SourceOutput if self.copies else BaseModelOutput)(**fields)
         if isinstance(encoded, SourceOutput):
             encoded.offer(inputs["input_ids"], self._computed.get_encoder().separator)
         with torch.no_grad():
             return Seq2SeqReading.begin(self._computed, encoded, inputs["attention_mask"], self.prefix)
-
-    def _states(self, prompts: Sequence[Prompt], length: int) -> dict[str, Tensor]:
-        """What the encoder makes of the prompts, by name, with zeros up to (prompts, length, hidden)."""
-        encoder = self._computed.get_encoder()
-        accepted = inspect.signature(encoder.forward).parameters
-        inputs = padded(prompts, self.tokenizer, self.model.device)
-        given = {name: value for name, value in inputs.items() if name in accepted}
-        with torch.no_grad(), torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.bf16):
-            encoded = encoder(**given)
-        states = {}
-        # What a pointer-generator may copy follows from the tokens, and from the padded length.
-        for name in encoded.keys() - {"candidates", "firsts"} if self.copies else ["last_hidden_state"]:
-            single = self.bf16 and encoded[name].is_floating_point()
-            states[name] = _lengthened(encoded[name].float() if single else encoded[name], length)
-        return states
 
     def text(self, answer: Tokens, passage: Passage) -> str:
         if self.copies:
@@ -217,23 +192,6 @@ class Seq2SeqReading:
                 use_cache=True,
             )
         return written.logits if written.logits.dtype == torch.float64 else written.logits.float()
-
-
-def _of_like_length(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Places of the prompts, shortest first, in parts of at most TOKENS_AT_ONCE tokens with padding."""
-    part: list[int] = []
-    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if part and (len(part) + 1) * lengths[i] > TOKENS_AT_ONCE:
-            yield part
-            part = []
-        part.append(i)
-    if part:
-        yield part
-
-
-def _lengthened(states: Tensor, length: int) -> Tensor:
-    """(prompts, tokens, ...) with zeros up to (prompts, length, ...)."""
-    return functional.pad(states, (*[0, 0] * (states.dim() - 2), 0, length - states.shape[1]))
 
 
 def _prefix(model: PreTrainedModel) -> Tokens:

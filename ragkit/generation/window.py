@@ -51,10 +51,16 @@ def token_ids(*sources: int | Sequence[int] | None) -> tuple[int, ...]:
 
 
 def padded(
-    prompts: Sequence[Prompt], tokenizer: Any, device: torch.device, *, left: bool = False
+    prompts: Sequence[Prompt],
+    tokenizer: Any,
+    device: torch.device,
+    *,
+    left: bool = False,
+    length: int | None = None,
 ) -> dict[str, Tensor]:
-    """The inputs of all prompts, each (prompts, longest), with the attention mask that leaves padding out."""
-    longest = max(len(prompt) for prompt in prompts)
+    """The inputs of all prompts, each (prompts, `length` or longest), with the attention mask that leaves
+    padding out."""
+    longest = length or max(len(prompt) for prompt in prompts)
     fillings = {"input_ids": tokenizer.pad_token_id or 0, "attention_mask": 0, "token_type_ids": 0}
     batch = {}
     for name in prompts[0].inputs.keys() & fillings.keys() | {"attention_mask"}:

@@ -1,8 +1,6 @@
 """A transformers model that reads two texts in a row, computed by torch or as a graph."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
-from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,18 +8,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ragkit.runtime.export import exported, graph_path
-from ragkit.runtime.graph import Graph, open_graph
-from ragkit.runtime.precision import AUTO, PACKAGES, Precision, check_choice, computes_bf16, graph_runtime
-from ragkit.runtime.samples import sample_texts
+from ragkit.runtime.graph import Graph
+from ragkit.runtime.model_graph import ModelGraph
+from ragkit.runtime.precision import AUTO
+from ragkit.runtime.samples import sample_pairs
 
 Batch = Mapping[str, npt.NDArray[np.int64]]
 """input_ids, attention_mask and, for a model that has them, token_type_ids: each (pairs, tokens)."""
 Outputs = tuple[npt.NDArray[np.float64], ...]
-
-
-WORTH_EXPORTING = 1000
-"""Pairs that take longer to read by torch than a graph to export."""
 
 
 class PairForward(Protocol):
@@ -36,14 +30,8 @@ class PairForward(Protocol):
 class PairModel:
     """A model whose fields `outputs` are asked for, batch after batch.
 
-    `auto`: a graph where OpenVINO or ONNX Runtime is installed and the model was exported on this machine
-    before or has many pairs to read, and bfloat16 where the processor multiplies it natively: logits move by
-    some hundredths. A model in float64 stays in it.
-
-    Args:
-        identity: the sum of the model's weights and settings, asked for only where it can matter.
-
-    Raises RagkitError where the runtime or the precision is not to be had.
+    Runtime, precision and identity are those of `ModelGraph`; in bfloat16 logits move by some hundredths. A
+    model in float64 stays in it.
     """
 
     def __init__(
@@ -55,40 +43,28 @@ class PairModel:
         runtime: str = AUTO,
         precision: str = AUTO,
     ) -> None:
-        check_choice(runtime, precision)
-        some = next(model.parameters())
-        self._network, self._tokenizer = _Exportable(model, outputs), tokenizer
-        self._identity = cache(identity)
-        half = runtime != "onnx" and computes_bf16(some.device)
-        native: Precision = "bf16" if half else "fp32"
-        self.precision: Precision = native if precision == AUTO else precision  # type: ignore[assignment]
-        asked = runtime in PACKAGES or precision == "int8"
-        on_cpu = some.device.type == "cpu" and some.dtype == torch.float32
-        self._runtime = graph_runtime(runtime, self.precision) if on_cpu else None
-        self._graph: _GraphPairs | None = None
-        if self._runtime and (asked or graph_path(self._identity(), self.precision, self._runtime).is_file()):
-            self._graph = self._exported()
+        def samples(inputs: Sequence[str]) -> Iterator[tuple[Tensor, ...]]:
+            for question, passage in sample_pairs():
+                encoded = tokenizer(question, passage, return_tensors="pt", return_token_type_ids=True)
+                yield tuple(encoded[name] for name in inputs)
+
+        self._model = ModelGraph(model, outputs, identity, samples, runtime, precision)
+        self.precision = self._model.precision
 
     def forward(self, pairs: int) -> PairForward:
         """What reads so many pairs soonest."""
-        if self._graph is None and self._runtime and pairs >= WORTH_EXPORTING:
-            self._graph = self._exported()
-        return self._graph or _TorchPairs(self._network, self.precision == "bf16")
-
-    def _exported(self) -> "_GraphPairs":
-        assert self._runtime is not None
-        network, samples = self._network, lambda: _samples(self._tokenizer, self._network.inputs)
-        path = exported(network, self._identity(), self.precision, samples, self._runtime)
-        graph = open_graph(path, self._runtime, self.precision, torch.get_num_threads())
-        return _GraphPairs(graph, network.inputs)
+        graph = self._model.graph(pairs)
+        if graph is not None:
+            return _GraphPairs(graph, self._model.inputs)
+        return _TorchPairs(self._model)
 
 
 class _TorchPairs:
     tokens_a_batch = 8192
     multiple = 1
 
-    def __init__(self, network: "_Exportable", half: bool) -> None:
-        self._network, self._half = network, half
+    def __init__(self, model: ModelGraph) -> None:
+        self._network, self._half = model.network, model.precision == "bf16"
 
     def __call__(self, batches: Iterable[Batch]) -> Iterator[Outputs]:
         device = next(self._network.parameters()).device
@@ -102,32 +78,9 @@ class _TorchPairs:
 class _GraphPairs:
     tokens_a_batch = 2048
 
-    def __init__(self, graph: Graph, inputs: tuple[str, ...]) -> None:
+    def __init__(self, graph: Graph, inputs: Sequence[str]) -> None:
         self._graph, self._inputs, self.multiple = graph, inputs, graph.multiple
 
     def __call__(self, batches: Iterable[Batch]) -> Iterator[Outputs]:
         arrays = ([batch[name] for name in self._inputs] for batch in batches)
         return (tuple(x.astype(np.float64) for x in outputs) for outputs in self._graph.run(arrays))
-
-
-class _Exportable(nn.Module):
-    """The model as a function of tensors in an order, as tracing wants it."""
-
-    def __init__(self, model: nn.Module, outputs: Sequence[str]) -> None:
-        super().__init__()
-        self.model, self.outputs = model, outputs
-        typed = getattr(getattr(model, "config", None), "type_vocab_size", 0) > 1
-        self.inputs = ("input_ids", "attention_mask", *(["token_type_ids"] if typed else []))
-
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        found = self.model(**dict(zip(self.inputs, inputs, strict=True)))
-        return tuple(getattr(found, name) for name in self.outputs)
-
-
-def _samples(tokenizer: Any, inputs: Sequence[str]) -> Iterator[tuple[Tensor, ...]]:
-    """A short text as question and the one after it as passage, one pair at a time."""
-    texts = sample_texts()
-    for question, passage in pairwise(texts):
-        question = " ".join(question.split()[:12])
-        encoded = tokenizer(question, passage, return_tensors="pt", return_token_type_ids=True)
-        yield tuple(encoded[name] for name in inputs)

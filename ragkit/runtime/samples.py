@@ -1,7 +1,9 @@
 """Texts that come with ragkit, the same on every machine: what int8's ranges are taken from."""
 
 import json
+from collections.abc import Iterator
 from importlib.resources import files
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,3 +19,9 @@ def sample_texts() -> list[str]:
     rng = np.random.default_rng(0)
     starts, lengths = rng.integers(len(words) - LONGEST, size=COUNT), rng.integers(4, LONGEST + 1, size=COUNT)
     return [" ".join(words[start : start + n]) for start, n in zip(starts, lengths, strict=True)]
+
+
+def sample_pairs() -> Iterator[tuple[str, str]]:
+    """The beginning of a text as question, and the text after it as passage."""
+    for question, passage in pairwise(sample_texts()):
+        yield " ".join(question.split()[:12]), passage

@@ -35,7 +35,7 @@ VOCABULARY = len(SPECIAL) + len(WORDS)
 @pytest.fixture(autouse=True)
 def single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is compared with brute force or with the models' own makers is computed as they do, everywhere."""
-    for module in ("runtime.precision", "runtime.pairs", "generation.half"):
+    for module in ("runtime.precision", "runtime.model_graph", "generation.half"):
         monkeypatch.setattr(f"ragkit.{module}.computes_bf16", lambda device: False)
 
 

@@ -97,7 +97,7 @@ def test_prompts_are_encoded_alike_in_one_batch_and_in_several(tiny, hits, monke
     found = hits(["apple pear", "blue", "green plum two blue one three", "red red"])
     given = (["red"] * 4, [hit.passage for hit in found], 8)
     together, _ = generator.read(*given)
-    monkeypatch.setattr("ragkit.generation.seq2seq.TOKENS_AT_ONCE", 1)
+    monkeypatch.setattr("ragkit.generation.prompt_encoder.TOKENS_AT_ONCE", 1)
     alone, _ = generator.read(*given)
     assert torch.allclose(together.logits, alone.logits, atol=1e-6)
     tokens = torch.tensor([[5, 6]] * 4)

@@ -59,7 +59,7 @@ def test_auto_is_bf16_where_it_is_native(tiny, monkeypatch, native, expected):
 
 def test_precisions_that_no_generator_has_are_refused(tiny):
     with pytest.raises(RagkitError, match="fp32 or bf16"):
-        single(tiny("t5"), precision="int8")
+        CausalGenerator(tiny("gpt2").model.float(), tiny("gpt2").tokenizer, precision="int8")
     with pytest.raises(RagkitError, match="no precision 'fp8'"):
         single(tiny("t5"), precision="fp8")
     with pytest.raises(RagkitError, match="gpt2 is computed in fp32 only"):

@@ -280,7 +280,7 @@ def test_bf16_finds_the_same_spans(monkeypatch: pytest.MonkeyPatch) -> None:
     model, tokenizer = tiny()
     read = {}
     for bf16 in (True, False):
-        monkeypatch.setattr("ragkit.runtime.pairs.computes_bf16", lambda device, bf16=bf16: bf16)
+        monkeypatch.setattr("ragkit.runtime.model_graph.computes_bf16", lambda device, bf16=bf16: bf16)
         read[bf16] = SpanScorer(model.float(), tokenizer, LONGEST, runtime="torch").read(pairs)
     assert any(abs(half.null - full.null) > 1e-4 for half, full in zip(read[True], read[False], strict=True))
     for half, full in zip(read[True], read[False], strict=True):

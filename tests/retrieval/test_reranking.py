@@ -35,7 +35,7 @@ QUESTION = "red cat on the stone"
 @pytest.fixture(autouse=True)
 def single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     """Equalities are shown in single precision, whatever the processor."""
-    monkeypatch.setattr("ragkit.runtime.pairs.computes_bf16", lambda device: False)
+    monkeypatch.setattr("ragkit.runtime.model_graph.computes_bf16", lambda device: False)
 
 
 class ByNumber:

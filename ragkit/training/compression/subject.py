@@ -148,7 +148,7 @@ def load_subject(spec: str, role: Role) -> Subject:
     if role == "generator":
         from ragkit.generation.loading import WEIGHTS, load_generator
 
-        generator: Any = load_generator(spec, precision="fp32")
+        generator: Any = load_generator(spec, precision="fp32", runtime="torch")
         folder = WEIGHTS / "generator" if spec == PACKAGED else model_folder(spec)
         return Subject(role, spec, folder, generator, generator.model, generator.tokenizer)
     if role == "reader":

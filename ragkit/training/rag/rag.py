@@ -61,7 +61,7 @@ def train_rag(
     learnt, held = hold_out(examples, _articles(index, examples), settings.held_out)
     if not held:
         raise RagkitError(f"{len(examples)} questions are too few: a tenth of them is held out")
-    generator = load_generator(settings.generator)
+    generator = load_generator(settings.generator, runtime="torch")
     if not isinstance(generator, Seq2SeqGenerator):
         raise RagkitError(f"{settings.generator}: RAG trains encoder-decoders, not decoder-only models")
     trained_index = settings.rebuild_every is not None
