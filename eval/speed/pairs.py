@@ -1,15 +1,18 @@
-"""How fast reader and reranker read question and passage, by runtime and precision, and what is lost.
+"""How fast reader, reranker and generator are, by runtime and precision, and what is lost.
 
     python -m eval.speed.pairs [--data ../shared/data/squad] [--questions 200] [--rounds 3] [--threads N]
                                [--ways torch-fp32,openvino-fp32,openvino-bf16,openvino-int8,onnx-int8]
 
-The packaged reader answers questions of SQuAD's dev part from their own paragraphs
-(`ExtractiveReader.answer`); the packaged reranker scores a quarter of the questions, each with its paragraph
-and up to nine others of the same article. The same sample in every way, in interleaved rounds; ratios are to
-the first way, round by round, median and quartiles. Reader: F1 and exact match by SQuAD's rules. Reranker:
-mean reciprocal rank of the question's own paragraph.
+The packaged reader and generator answer questions of SQuAD's dev part from their own paragraphs
+(`ExtractiveReader.answer`, `RagSequence.answer`); the packaged reranker scores a quarter of the questions,
+each with its paragraph and up to nine others of the same article. Of the generator the encoder is computed in
+the way named, what writes the answer always by torch, in float32 beside fp32 and else in bfloat16. The same
+sample in every way, in interleaved rounds; ratios are to the first way, round by round, median and quartiles.
+Reader and generator: F1 and exact match by SQuAD's rules. Reranker: mean reciprocal rank of the question's
+own paragraph.
 
-Limit: as in eval/speed/encoding.py, of a product of large matrices. With `--threads 1` time is the
+Limit: as in eval/speed/encoding.py, of a product of large matrices; not for the generator, whose answers take
+as much arithmetic as they are long. With `--threads 1` time is the
 processor's, which other work on the machine touches less; with more it is the wall clock's.
 Writes eval/results/pair_speed.md and .json.
 """
@@ -41,7 +44,9 @@ from ragkit.corpus.questions import Question, load_questions
 from ragkit.encoders.sentence import passage_text
 from ragkit.errors import RagkitError
 from ragkit.evaluation.answers import exact_match, f1
+from ragkit.generation.answerer import Answerer
 from ragkit.generation.loading import load_reader
+from ragkit.generation.rag_sequence import RagSequence
 from ragkit.generation.reader import ExtractiveReader
 from ragkit.retrieval.hit import Hit
 from ragkit.retrieval.pair_scores import PairScorer
@@ -84,7 +89,7 @@ def available(ways: Sequence[str]) -> list[str]:
     return found
 
 
-def read(reader: ExtractiveReader, questions: Sequence[Question], passages: list[list[Passage]]) -> list[str]:
+def read(reader: Answerer, questions: Sequence[Question], passages: list[list[Passage]]) -> list[str]:
     hits = [[Hit(own, 1.0, 1)] for own, *_ in passages]
     return [answer.text for answer in reader.answer([q.text for q in questions], hits)]
 
@@ -130,11 +135,21 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         for way in ways
         for r, p in [way.split("-")]
     }
-    reading = {way: partial(read, reader, questions, passages) for way, reader in readers.items()}
-    ranking = {way: partial(scores, one, questions[fewer], passages[fewer]) for way, one in rankers.items()}
-    quality: dict[str, dict[str, dict[str, float]]] = {
-        "reader": {way: answers_quality(run(), questions) for way, run in reading.items()},
-        "reranker": {way: ranks_quality(run()) for way, run in ranking.items()},
+    generators = {
+        way: RagSequence(None, k=1, runtime=r, precision=p) for way in ways for r, p in [way.split("-")]
+    }
+    quality: dict[str, dict[str, dict[str, float]]] = defaultdict(dict)
+
+    def answer(name: str, way: str, one: Answerer) -> None:
+        quality[name][way] = answers_quality(read(one, questions, passages), questions)
+
+    def rank(way: str, one: PairScorer) -> None:
+        quality["reranker"][way] = ranks_quality(scores(one, questions[fewer], passages[fewer]))
+
+    runs: dict[str, dict[str, Callable[[], object]]] = {
+        "reader": {way: partial(answer, "reader", way, one) for way, one in readers.items()},
+        "reranker": {way: partial(rank, way, one) for way, one in rankers.items()},
+        "generator": {way: partial(answer, "generator", way, one) for way, one in generators.items()},
     }
     lengths = {
         "reader": pair_lengths(
@@ -142,16 +157,16 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         ),
         "reranker": pair_lengths(ranker.tokenizer, questions[fewer], passages[fewer], ranker.max_tokens),
     }
+    lengths["generator"] = lengths["reader"]
     networks = {"reader": model, "reranker": ranker.model}
     limits = {
         p: matrix_product_gflops(TORCH_NAMES[p], options.threads, 0.5, clock)
         for p in {way.split("-")[1] for way in ways}
     }
     rows = []
-    runs: dict[str, dict[str, Callable[[], object]]] = {"reader": {**reading}, "reranker": {**ranking}}
     for name, of_model in runs.items():
         seconds = interleaved(of_model, options.rounds, clock)
-        work = needed_gflop(networks[name].config, lengths[name])
+        work = needed_gflop(networks[name].config, lengths[name]) if name in networks else None
         for way, times in seconds.items():
             median = statistics.median(times)
             rows.append(
@@ -161,8 +176,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                     "pairs_a_second": len(lengths[name]) / median,
                     "ratio": vars(ratio(seconds[ways[0]], times)),
                     "quality": quality[name][way],
-                    "gflops": work / median,
-                    "share_of_limit": work / median / limits[way.split("-")[1]],
+                    "gflops": work and work / median,
+                    "share_of_limit": work and work / median / limits[way.split("-")[1]],
                 }
             )
     return {
@@ -200,7 +215,7 @@ def markdown(report: dict[str, Any]) -> str:
         for name, count in report["pairs"].items()
     )
     lines = [
-        "# Reader and reranker",
+        "# Reader, reranker and generator",
         "",
         f"`{report['command']}` on {report['processor']}, {report['threads']} thread(s); "
         f"time.{report['clock']}.",
@@ -217,10 +232,10 @@ def markdown(report: dict[str, Any]) -> str:
             f"{name} {value:.3f}" if name == "MRR" else f"{name} {100 * value:.1f}"
             for name, value in row["quality"].items()
         )
+        arithmetic = f"{row['gflops']:.0f} | {row['share_of_limit']:.0%}" if row["gflops"] else " | "
         lines.append(
             f"| {row['model']} | {row['way']} | {row['pairs_a_second']:.0f} | "
-            f"{Spread(**row['ratio']).cell()} | {quality} | {row['gflops']:.0f} | "
-            f"{row['share_of_limit']:.0%} |"
+            f"{Spread(**row['ratio']).cell()} | {quality} | {arithmetic} |"
         )
     return "\n".join(lines) + "\n"
 
