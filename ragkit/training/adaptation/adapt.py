@@ -22,7 +22,7 @@ from ragkit.training.adaptation.views import Method
 from ragkit.training.recipe import OnEvent
 from ragkit.training.retrieval.plan import DualEncoderSettings
 from ragkit.training.retrieval.run import train_towers
-from ragkit.training.retrieval.towers import build_towers, training_shape
+from ragkit.training.retrieval.towers import build_towers, refuse_rounded, training_shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +112,16 @@ def adapt(
         raise RagkitError(f"keep is {s.keep}: the share of the starting weights is from 0 to below 1")
     began = time.monotonic()
     told = on_event or (lambda event: None)
-    spec = StoredIndex.open(index).manifest.passport.name
+    opened = StoredIndex.open(index)
+    spec = opened.manifest.passport.name
+    if s.frozen_passages:
+        refuse_rounded(opened.manifest.passport, opened.path)
     towers = build_towers(spec, "frozen" if s.frozen_passages else "shared")
-    opened = StoredIndex.open(index, towers.encoder)
     chosen = choose_passages(opened, s.max_steps * s.batch, s.held_out, s.pool)
     test = write_self_test(chosen.pool, chosen.held, s.questions, s.seed)
     stored = opened.passage_vectors()
     vectors = stored(chosen.pool_rows)
-    before = test.values(towers.encoder.encode_questions(test.questions), vectors)
+    before = test.values(opened.encoder.encode_questions(test.questions), vectors)
     told({"event": "measured", "when": "before"} | {m: float(before[m].mean()) for m in MEASURES})
 
     dual = DualEncoderSettings(

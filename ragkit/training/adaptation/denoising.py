@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from ragkit.errors import RagkitError
+from ragkit.runtime.quiet import quiet
 
 
 def denoising_loss(model: Any, name: str, seed: int) -> nn.Module:
@@ -22,7 +23,8 @@ def denoising_loss(model: Any, name: str, seed: int) -> nn.Module:
 
     torch.manual_seed(seed)
     try:
-        return DenoisingAutoEncoderLoss(model, tie_encoder_decoder=True)
+        with quiet():
+            return DenoisingAutoEncoderLoss(model, tie_encoder_decoder=True)
     except (ValueError, TypeError, AttributeError, AssertionError) as error:
         raise RagkitError(
             f"{name}: tsdae needs an architecture that decodes, too, as BERT does: adapt it by ict or crop "

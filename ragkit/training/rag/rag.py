@@ -29,7 +29,7 @@ from ragkit.training.rag.rebuild import Rebuild
 from ragkit.training.rag.recipe import RagRecipe, RagSettings
 from ragkit.training.rag.retriever import Retriever
 from ragkit.training.recipe import OnEvent, TrainingResult
-from ragkit.training.retrieval.towers import Towers, build_towers, tower, training_shape
+from ragkit.training.retrieval.towers import Towers, build_towers, refuse_rounded, tower, training_shape
 
 
 def train_rag(
@@ -65,6 +65,8 @@ def train_rag(
     if not isinstance(generator, Seq2SeqGenerator):
         raise RagkitError(f"{settings.generator}: RAG trains encoder-decoders, not decoder-only models")
     trained_index = settings.rebuild_every is not None
+    if not trained_index:
+        refuse_rounded(index.encoder.passport(), index.path)
     towers = build_towers(index.encoder.passport().name, "separate" if trained_index else "frozen")
     model = RagModel(
         tower(towers.model, "query"),

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ragkit.encoders.encoder import Vectors
 from ragkit.encoders.loading import load_encoder
+from ragkit.encoders.passport import Passport
 from ragkit.encoders.sentence import SentenceEncoder
 from ragkit.encoders.towers import keep_passport, tower
 from ragkit.errors import RagkitError
@@ -112,6 +113,16 @@ def build_towers(spec: str, name: TowersName, inner_product: bool = False) -> To
         modules = [Router.for_query_document(modules, deepcopy(modules))]
     model = _model(modules, start, "dot" if inner_product else None)
     return Towers(name, encoder, model)
+
+
+def refuse_rounded(passport: Passport, index: Path) -> None:
+    """Raises RagkitError where an index holds int8 vectors, whose questions would be trained alone: that is
+    done in floating point, whose vectors the index does not take."""
+    if passport.precision:
+        raise RagkitError(
+            f"{index} holds vectors of {passport.precision}, whose questions cannot be trained alone: train "
+            "the passages as well, or build the index with --precision bf16"
+        )
 
 
 def _model(

@@ -288,6 +288,19 @@ def test_frozen_passages_keep_the_index_and_then_fine_tuning_goes_on(
     assert load_encoder(tuned.weights).passport().fingerprint == before.passport().fingerprint
 
 
+def test_an_index_of_int8_is_adapted_and_its_questions_alone_are_not(
+    index: Path, start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    rounded = tmp_path / "index"
+    documents = [Document(f"d{i}", text) for i, text in enumerate(text_of(index)[:60])]
+    StoredIndex.build(documents, rounded, encoder=load_encoder(start, "openvino", "int8"))
+    report = adapt(rounded, tmp_path / "run", replace(QUICK, method="tsdae", max_steps=2))
+    assert report.comparisons[0].a > 0 and (report.model / "modules.json").is_file()
+    with pytest.raises(RagkitError, match="holds vectors of int8, whose questions cannot be trained alone"):
+        adapt(rounded, tmp_path / "frozen", replace(QUICK, method="crop", frozen_passages=True))
+
+
 def test_a_kept_share_of_one_half_moves_half_as_far(index: Path, start: Path, tmp_path: Path) -> None:
     weights = [load_file(start / "model.safetensors")]
     for keep in (0.0, 0.5):
