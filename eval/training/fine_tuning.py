@@ -39,6 +39,7 @@ from ragkit.generation.loading import WEIGHTS
 from ragkit.index.lexical import LexicalIndex
 from ragkit.index.lexical_writing import write_lexical
 from ragkit.retrieval.index import Index
+from ragkit.runtime.quiet import without_bars
 from ragkit.training.adaptation.adapt import AdaptSettings, adapt
 from ragkit.training.pretraining.mlm import ADAPTING, MlmSettings, train_mlm
 from ragkit.training.retrieval.dual_encoder import DualEncoderSettings, train_dual_encoder
@@ -126,7 +127,8 @@ def random_bert(options: argparse.Namespace) -> Path:
     out: Path = options.out / "random" / "start"
     if not (out / "config.json").is_file():
         torch.manual_seed(0)
-        BertModel(AutoConfig.from_pretrained(WEIGHTS / "bert"), add_pooling_layer=False).save_pretrained(out)
+        with without_bars():
+            BertModel(AutoConfig.from_pretrained(WEIGHTS / "bert"), False).save_pretrained(out)
         AutoTokenizer.from_pretrained(WEIGHTS / "bert").save_pretrained(out)
     return out
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ragkit.errors import RagkitError
+from ragkit.runtime.quiet import without_bars
 
 _PREFIX = "step-"
 
@@ -125,7 +126,8 @@ def load_weights(path: Path, model: nn.Module) -> dict[str, float]:
 def save_model(folder: Path, model: Any, tokenizer: Any) -> None:
     """Saves a transformers model with its tokenizer, once however many processes train it."""
     if PartialState().is_main_process:
-        model.save_pretrained(folder)
+        with without_bars():
+            model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
 

@@ -22,6 +22,7 @@ from ragkit.generation.rag_sequence import RagSequence
 from ragkit.generation.tools.calculator import Calculator, calculate
 from ragkit.generation.tools.tool import ToolCall, begun
 from ragkit.retrieval.hit import Hit
+from ragkit.training.checkpoint import save_model
 from ragkit.training.loop import train
 from ragkit.training.recipe import LoopSettings, OnEvent, Recipe
 from ragkit.training.tools.filtering import Proposal, keep_helpful
@@ -181,8 +182,7 @@ class Toolformer(Experiment):
         with_tool, calls = self._right(CausalGenerator(model, tokenizer), test, [Calculator()])
         needed = [item.kind != "other" for item in asked]
         helped = [(item.question, item.answer) in kept for item in asked]
-        model.save_pretrained(out / "model")
-        tokenizer.save_pretrained(out / "model")
+        save_model(out / "model", model, tokenizer)
         return {
             "sums with the calculator": with_tool["sum"],
             "sums without": without["sum"],

@@ -25,6 +25,7 @@ from ragkit.index.rewriting import rebuild_engine
 from ragkit.index.stored import StoredIndex
 from ragkit.index.vector_cache import VectorCache
 from ragkit.index.writing import CACHE
+from ragkit.runtime.quiet import without_bars
 from ragkit.training.compression.similarity import SimilaritySettings, principal_axes, similarity_keeping
 from ragkit.training.compression.ways import Measured, Way, measure, projected, usual_ways
 
@@ -187,7 +188,8 @@ def shortened(index: StoredIndex, matrix: npt.NDArray[np.float32], folder: Path)
         similarity_fn_name=encoder.model.similarity_fn_name,
         device="cpu",
     )
-    model.save(str(folder), create_model_card=False)
+    with without_bars():
+        model.save(str(folder), create_model_card=False)
     loaded = load_encoder(folder, *encoder.passport().choice)
     assert isinstance(loaded, SentenceEncoder)
     return loaded

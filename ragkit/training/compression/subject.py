@@ -15,6 +15,8 @@ from ragkit.encoders.hub import model_folder
 from ragkit.errors import RagkitError
 from ragkit.generation.generator import Tokens
 from ragkit.models.compress.stored_model import Kind, file_name, save_stored
+from ragkit.runtime.quiet import without_bars
+from ragkit.training.checkpoint import save_model
 from ragkit.training.compression.writing import forced, written
 
 Role = Literal["encoder", "reader", "reranker", "generator"]
@@ -91,11 +93,9 @@ class Subject:
 
     def save(self, out: Path, kind: Kind, plain: bool) -> Path:
         """Writes the model where `ragkit` loads it from; `plain`: as transformers itself reads it."""
-        from transformers.utils import logging
-
-        logging.disable_progress_bar()  # one file of some megabytes needs none
         if self.role == "encoder":
-            self.whole.save(str(out), create_model_card=False)
+            with without_bars():
+                self.whole.save(str(out), create_model_card=False)
             if not plain:
                 (weights,) = list(out.rglob("model.safetensors"))[:1]
                 weights.unlink()
@@ -104,10 +104,10 @@ class Subject:
             return next(out.rglob("model.safetensors"))
         out.mkdir(parents=True, exist_ok=True)
         if plain:
-            self.network.save_pretrained(out)
+            save_model(out, self.network, self.tokenizer)
         else:
             save_stored(self.network, out, kind)
-        self.tokenizer.save_pretrained(out)
+            self.tokenizer.save_pretrained(out)
         for name in KEPT:
             if (self.folder / name).is_file():
                 shutil.copy(self.folder / name, out / name)

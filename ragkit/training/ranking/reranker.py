@@ -28,7 +28,6 @@ from ragkit.evaluation.runs import Qrels, Run
 from ragkit.generation.loading import WEIGHTS
 from ragkit.retrieval.pair_scores import PairScorer
 from ragkit.runtime.precision import computes_bf16
-from ragkit.runtime.quiet import without_bars
 from ragkit.training.answering.reader import packaged_encoder
 from ragkit.training.checkpoint import save_model
 from ragkit.training.journal import Journal, Pace
@@ -114,8 +113,7 @@ def train_reranker(
     held = HeldOut([held for _, held in parts], scorer)
     scores = _train(cross, batches, held, out, settings, on_event)
     cross.model.set_attn_implementation("eager")
-    with without_bars():
-        save_model(out / "model", cross.model, cross.tokenizer)
+    save_model(out / "model", cross.model, cross.tokenizer)
     epochs = batches.total / batches.per_epoch
     return TrainingResult(out / "model", batches.total, epochs, scores, False)
 

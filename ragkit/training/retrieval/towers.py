@@ -20,6 +20,7 @@ from ragkit.encoders.passport import Passport
 from ragkit.encoders.sentence import SentenceEncoder
 from ragkit.encoders.towers import keep_passport, tower
 from ragkit.errors import RagkitError
+from ragkit.runtime.quiet import without_bars
 from ragkit.training.half_precision import register_lean_attention
 
 TowersName = Literal["shared", "separate", "frozen"]
@@ -72,7 +73,8 @@ class Towers:
         if self.stored is not None:
             asked, passages = tower(model, "query"), tower(self.encoder.model, "document")
             model = _model([Router.for_query_document(list(asked), list(passages))], self.encoder.model)
-        model.save_pretrained(str(folder), create_model_card=False)
+        with without_bars():
+            model.save_pretrained(str(folder), create_model_card=False)
         if self.stored is not None:
             keep_passport(folder, self.encoder.passport())
 
