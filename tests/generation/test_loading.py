@@ -168,6 +168,8 @@ def test_a_gguf_file_is_the_model_that_it_was_made_of(hits, tmp_path):
     with torch.no_grad():
         assert torch.allclose(loaded.model(tokens).logits, model(tokens).logits, atol=1e-4)
     assert loaded.window == 128
+    with pytest.raises(RagkitError, match="a decoder-only model is computed by torch, not openvino"):
+        load_generator(str(tmp_path / "tiny.gguf"), runtime="openvino")
     generator = CausalGenerator(loaded.model, loaded.tokenizer, "{passage} {question}")
     answer = RagSequence(None, generator, max_answer_tokens=4).answer(["a b"], [hits(["abc", "ba"])])[0]
     assert sum(support.posterior for support in answer.support) == pytest.approx(1)
