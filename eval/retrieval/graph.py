@@ -1,6 +1,6 @@
 """Measures the graph reranker against no graph and against smoothed scores, question by question.
 
-    python -m eval.retrieval.graph --data DATA [--sets scifact fairytaleqa] [--questions 2000]
+    python -m eval.retrieval.graph --data DATA [--sets scifact fairytaleqa] [--questions 600]
 
 Trained on each set's training split, measured on its test split; smoothing takes its share from the training
 split, too. Writes eval/results/graph.json and .md (sets not asked for keep what the last run printed).
@@ -176,7 +176,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/graph"), help="weights and question vectors")
     with_training = ["scifact", "fairytaleqa", "squad"]
     parser.add_argument("--sets", nargs="+", choices=with_training, default=with_training)
-    parser.add_argument("--questions", type=int, default=2000, help="of a split at most")
+    parser.add_argument("--questions", type=int, default=600, help="of a split at most")
     options = parser.parse_args()
     kept = RESULTS / "graph.json"
     for name in options.sets:
