@@ -278,6 +278,16 @@ def test_settings_that_do_not_fit_are_one_line(
         train_rag(index, [questions], tmp_path, replace(quick(pointer), **changed))
 
 
+def test_an_index_of_int8_is_refused_before_anything_is_trained(
+    index: Index, pointer: Path, questions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounded = replace(index.encoder.passport(), precision="int8")
+    monkeypatch.setattr(index.encoder, "passport", lambda: rounded)
+    with pytest.raises(RagkitError, match="holds vectors of int8, whose questions cannot be trained alone"):
+        train_rag(index, [questions], tmp_path / "run", quick(pointer))
+    assert not (tmp_path / "run").exists()
+
+
 def test_questions_without_answers_are_refused(index: Index, pointer: Path, tmp_path: Path) -> None:
     (tmp_path / "asked.json").write_text('[{"question": "qaa", "answers": []}]')
     with pytest.raises(RagkitError, match="none of 1 questions has an answer"):
