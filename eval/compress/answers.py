@@ -53,9 +53,8 @@ def ways(steps: int) -> list[CompressionSettings]:
 def measured(role: Role, asked: QuestionSet, examples: list[Example], steps: int, kept: Path) -> list[Any]:
     judge = judge_of(role, asked)
     original = load_subject("packaged", role)
-    size = sum(4 * p.numel() for p in original.network.parameters())
     first = judge.values(original)
-    rows = [{"name": "as it was", "bytes": size, "score": asdict(estimate(first))}]
+    rows = [{"name": "as it was", "bytes": original.bytes, "score": asdict(estimate(first))}]
     for settings in ways(steps):
         out = kept / f"{role}, {named(settings)}"
         if not (out / "model").is_dir():

@@ -104,7 +104,7 @@ def training_examples(index: Any, tuning: str | None, data: Path) -> list[Exampl
 def made_of(examples: list[Example], steps: int, recover: int, folder: Path) -> list[Model]:
     """The encoder as it was, then each way to make it smaller, without training and with."""
     original = load_encoder("packaged", "torch", "fp32")
-    size = sum(4 * p.numel() for p in load_subject("packaged", "encoder").network.parameters())
+    size = load_subject("packaged", "encoder").bytes
     models = [Model("as it was", original, size)]
     structured: tuple[tuple[How, float], ...] = (
         ("heads", 0.75), ("heads", 0.5), ("ffn", 0.75), ("ffn", 0.5), ("layers", 0.83)

@@ -12,9 +12,8 @@ Reader and generator: F1 and exact match by SQuAD's rules. Reranker: mean recipr
 own paragraph.
 
 Limit: as in eval/speed/encoding.py, of a product of large matrices; not for the generator, whose answers take
-as much arithmetic as they are long. With `--threads 1` time is the
-processor's, which other work on the machine touches less; with more it is the wall clock's.
-Writes eval/results/pair_speed.md and .json.
+as much arithmetic as they are long. With `--threads 1` time is the processor's, which other work on the
+machine touches less; with more it is the wall clock's. Writes eval/results/pair_speed.md and .json.
 """
 
 import argparse

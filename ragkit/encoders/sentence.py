@@ -153,8 +153,7 @@ class SentenceEncoder:
             self._forwards[task] = self._forward(task)
         forward = self._forwards[task]
         if len(texts) == 1:
-            _, batch_of = self._prepared(task, texts, forward.multiple)
-            vectors = forward.one(batch_of([0]))
+            vectors = forward.one(self._single(task, texts, forward.multiple))
         else:
             vectors = self._in_batches(task, texts, forward)
         if self.model.truncate_dim is not None:
@@ -196,6 +195,11 @@ class SentenceEncoder:
             return self._lengths(texts), lambda batch: self._features(task, [texts[i] for i in batch])
         rows = tokens.ids(texts)
         return [len(row) for row in rows], lambda batch: tokens.features([rows[i] for i in batch], multiple)
+
+    def _single(self, task: Task, text: Sequence[str], multiple: int) -> "Features":
+        """A batch of one text, whose length nobody asks for."""
+        tokens = self._tokens_of(task)
+        return self._features(task, text) if tokens is None else tokens.features(tokens.ids(text), multiple)
 
     def _tokens_of(self, task: Task) -> "Tokens | None":
         if task not in self._tokens:

@@ -95,7 +95,7 @@ def compress_model(
         rounded = load_subject(subject.spec, subject.role)
         weights = rounded.save(Path(temporary) / "int8", "int8", plain=False)
         models = {
-            "as it was": (original, _weights_size(original)),
+            "as it was": (original, original.bytes),
             "int8, rounded": (rounded.again(Path(temporary) / "int8"), weights.stat().st_size),
         }
         if settings.steps:
@@ -245,13 +245,6 @@ def _train(
     subject.network.eval()
     if quantised:
         finish(subject.network)
-
-
-def _weights_size(subject: Subject) -> int:
-    """Of the model as it was, in float32."""
-    return sum(
-        4 * tensor.numel() for tensor in {t.data_ptr(): t for t in subject.network.parameters()}.values()
-    )
 
 
 def _measured(

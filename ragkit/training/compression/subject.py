@@ -40,6 +40,13 @@ class Subject:
     network: Any
     tokenizer: Any
 
+    @property
+    def bytes(self) -> int:
+        """Of the weights, in float32; those that are tied once."""
+        return sum(
+            4 * tensor.numel() for tensor in {t.data_ptr(): t for t in self.network.parameters()}.values()
+        )
+
     def answers(self, examples: Sequence[Example]) -> list[Tokens]:
         """What a generator writes, the likeliest token each time; of the other models, nothing."""
         if self.role != "generator":

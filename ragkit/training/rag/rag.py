@@ -65,8 +65,6 @@ def train_rag(
     if not isinstance(generator, Seq2SeqGenerator):
         raise RagkitError(f"{settings.generator}: RAG trains encoder-decoders, not decoder-only models")
     trained_index = settings.rebuild_every is not None
-    if not trained_index:
-        refuse_rounded(index.encoder.passport(), index.path)
     towers = build_towers(index.encoder.passport().name, "separate" if trained_index else "frozen")
     model = RagModel(
         tower(towers.model, "query"),
@@ -114,6 +112,8 @@ def _check(settings: RagSettings, index: Index) -> None:
         raise RagkitError(
             f"{index.path}: RAG trains encoders of sentence-transformers; this index has another kind"
         )
+    if settings.rebuild_every is None:
+        refuse_rounded(index.encoder.passport(), index.path)
 
 
 def _temperature(settings: RagSettings, index: Index) -> float:
