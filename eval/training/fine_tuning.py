@@ -19,10 +19,8 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import torch
 from transformers import AutoConfig, AutoTokenizer, BertModel
 
@@ -36,8 +34,7 @@ from ragkit.evaluation.metrics import Values, evaluate_run
 from ragkit.evaluation.report import markdown
 from ragkit.evaluation.statistics import compare, estimate
 from ragkit.generation.loading import WEIGHTS
-from ragkit.index.lexical import LexicalIndex
-from ragkit.index.lexical_writing import write_lexical
+from ragkit.index.lexical import rank_by_words
 from ragkit.retrieval.index import Index
 from ragkit.runtime.quiet import without_bars
 from ragkit.training.adaptation.adapt import AdaptSettings, adapt
@@ -78,11 +75,8 @@ def asked(encoder: str | Path, documents: list[Document], questions: list[Questi
 
 def by_words(documents: list[Document], questions: list[Question]) -> Values:
     """BM25's values of each measure a question."""
-    with TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "lexical"
-        write_lexical((passage_text(one.title, one.text) for one in documents), folder)
-        index = LexicalIndex(folder, np.arange(len(documents)))
-        scores, rows = index.search([question.text for question in questions], 10)
+    texts = [passage_text(one.title, one.text) for one in documents]
+    scores, rows = rank_by_words(texts, [question.text for question in questions], 10)
     run = {
         question.id: {documents[row].id: float(s) for s, row in zip(*found, strict=True) if row >= 0}
         for question, *found in zip(questions, scores, rows, strict=True)

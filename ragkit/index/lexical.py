@@ -3,13 +3,14 @@ at every write (`lexical_writing.py`), memory-mapped when read."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from ragkit.errors import RagkitError
-from ragkit.index.lexical_writing import tokenize
+from ragkit.index.lexical_writing import tokenize, write_lexical
 from ragkit.index.vector_index import Ids, Scores
 
 if TYPE_CHECKING:
@@ -81,3 +82,14 @@ def top(scores: Scores, k: int) -> npt.NDArray[np.int64]:
     above = np.flatnonzero(scores > least)
     best = np.concatenate([above, np.flatnonzero(scores == least)[: k - len(above)]])
     return best[np.argsort(-scores[best], kind="stable")]
+
+
+def rank_by_words(texts: Sequence[str], questions: Sequence[str], k: int) -> tuple[Scores, Ids]:
+    """BM25 over texts that have no index, in a folder for the time being: as `LexicalIndex.search`."""
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "lexical"
+        write_lexical(texts, folder)
+        index = LexicalIndex(folder, np.arange(len(texts), dtype=np.int64))
+        found = index.search(questions, k)
+        del index  # lets go of its files
+    return found

@@ -7,8 +7,6 @@ torch, so that models differ by their weights alone.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
@@ -86,17 +84,12 @@ class RerankerJudge(Judge):
     measure = "nDCG@10"
 
     def __init__(self, questions: QuestionSet) -> None:
-        from ragkit.index.lexical import LexicalIndex
-        from ragkit.index.lexical_writing import write_lexical
+        from ragkit.index.lexical import rank_by_words
 
         self._asked = _judged(questions)
         documents = _documents(questions)
         texts = [passage_text(document.title, document.text) for document in documents]
-        with TemporaryDirectory() as temporary:
-            write_lexical(texts, folder := Path(temporary) / "lexical")
-            index = LexicalIndex(folder, np.arange(len(texts)))
-            rows = index.search([question.text for question in self._asked], DEPTH)[1]
-            del index  # lets go of its files
+        _, rows = rank_by_words(texts, [question.text for question in self._asked], DEPTH)
         self._candidates = [
             [(documents[row].id, texts[row]) for row in of_question.tolist() if row >= 0]
             for of_question in rows

@@ -7,7 +7,6 @@ best passages that neither are relevant nor hold an answer (Karpukhin et al. 202
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -64,8 +63,7 @@ def read_ranking_set(path: str | Path, split: str | None = None, limit: int | No
 
 def with_lexical_negatives(data: RetrievalSet, answers: dict[str, list[str]]) -> RetrievalSet:
     """The set with BM25's negatives, best first; `answers` by question tell which passages are none."""
-    from ragkit.index.lexical import LexicalIndex
-    from ragkit.index.lexical_writing import write_lexical
+    from ragkit.index.lexical import rank_by_words
 
     texts = [passage_text(*passage) for passage in data.passages]
     normalised: dict[int, str] = {}
@@ -84,12 +82,8 @@ def with_lexical_negatives(data: RetrievalSet, answers: dict[str, list[str]]) ->
         )
         return tuple(at for at, _ in zip(wrong, range(MINED), strict=False))
 
-    with TemporaryDirectory() as folder:
-        where = Path(folder) / "lexical"
-        write_lexical(texts, where)
-        index = LexicalIndex(where, np.arange(len(texts), dtype=np.int64))
-        questions = [example.question for example in data.examples]
-        _, rows = index.search(questions, min(DEPTH, len(texts)))
+    questions = [example.question for example in data.examples]
+    _, rows = rank_by_words(texts, questions, min(DEPTH, len(texts)))
     mined = [
         replace(example, negatives=negatives(example, ranked.tolist()))
         for example, ranked in zip(data.examples, rows, strict=True)
