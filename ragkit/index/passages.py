@@ -70,19 +70,22 @@ class PassageStore:
     def passages(self, rows: Sequence[int] | Ids) -> list[Passage]:
         """In the order of `rows`; a row that comes twice is the same object. Raises IndexError where a row is
         not one of a live passage."""
-        wanted, places = np.unique(np.asarray(rows, dtype=np.int64), return_inverse=True)
+        rows = np.asarray(rows, dtype=np.int64)
+        wanted = np.array(list(dict.fromkeys(rows.tolist())), dtype=np.int64)
         there = (wanted >= 0) & (wanted < len(self.live))
         there[there] = self.live[wanted[there]]
         if not there.all():
             raise IndexError(f"no passage at row {wanted[~there][0]}")
-        documents, of = np.unique(self.document_of[wanted], return_inverse=True)
-        titled = list(zip(*self.documents.take(documents, "id", "title", "metadata"), strict=True))
-        fields = zip(of.tolist(), *self.rows.take(wanted, "id", "text", "start", "end"), strict=True)
-        found = []
-        for document, name, text, start, end in fields:
-            document_id, title, metadata = titled[document]
-            found.append(Passage(name, document_id, text, start, end, title, json.loads(metadata)))
-        return [found[place] for place in places.tolist()]
+        of = self.document_of[wanted]
+        titled = zip(*self.documents.take(of, "id", "title", "metadata"), strict=True)
+        texts = zip(*self.rows.take(wanted, "id", "text", "start", "end"), strict=True)
+        found = {
+            row: Passage(name, document, text, start, end, title, json.loads(metadata))
+            for row, (document, title, metadata), (name, text, start, end) in zip(
+                wanted.tolist(), titled, texts, strict=True
+            )
+        }
+        return [found[row] for row in rows.tolist()]
 
     def document(self, row: int) -> Document:
         name, title, text, metadata = self.documents.row(row, "id", "title", "text", "metadata")

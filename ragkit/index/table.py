@@ -28,7 +28,7 @@ class Table:
             raise RagkitError(f"{path} is damaged ({error}): build the index again") from error
         self.schema = reader.schema
         self._starts = np.cumsum([0, *(batch.num_rows for batch in self.batches)])
-        self._readers: dict[tuple[int, str], Callable[[Ids], list[Any]]] = {}
+        self._readers: dict[str, list[Callable[[int], Any]]] = {}
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -40,23 +40,18 @@ class Table:
     def take(self, rows: Ids, *columns: str) -> list[list[Any]]:
         """The values of the columns named, one list a column, in the order of `rows`."""
         batches = np.searchsorted(self._starts, rows, side="right") - 1
-        order = np.argsort(batches, kind="stable")
-        found: list[list[Any]] = [[] for _ in columns]
-        for at in np.split(order, np.flatnonzero(np.diff(batches[order])) + 1) if len(rows) else ():
-            number = int(batches[at[0]])
-            offsets = rows[at] - self._starts[number]
-            for values, name in zip(found, columns, strict=True):
-                values += self._values(number, name)(offsets)
-        back = np.argsort(order).tolist()
-        return [[values[i] for i in back] for values in found]
+        places = list(zip(batches.tolist(), (rows - self._starts[batches]).tolist(), strict=True))
+        return [[read[batch](at) for batch, at in places] for read in map(self._read, columns)]
 
-    def _values(self, batch: int, name: str) -> Callable[[Ids], list[Any]]:
-        """Reads a column of one batch at given offsets."""
-        if (batch, name) not in self._readers:
-            column = self.batches[batch].column(name)
-            read = _strings if pa.types.is_string(column.type) else _numbers
-            self._readers[batch, name] = read(column)
-        return self._readers[batch, name]
+    def _read(self, name: str) -> list[Callable[[int], Any]]:
+        """What reads a column at an offset, one a batch."""
+        if name not in self._readers:
+            columns = [batch.column(name) for batch in self.batches]
+            self._readers[name] = [
+                _strings(column) if pa.types.is_string(column.type) else int64(column).item
+                for column in columns
+            ]
+        return self._readers[name]
 
     def numbers(self, name: str) -> npt.NDArray[np.int64]:
         """A whole column of whole numbers."""
@@ -68,21 +63,11 @@ class Table:
         return pa.chunked_array([b.column(index) for b in self.batches], type=self.schema.field(name).type)
 
 
-def _strings(column: pa.Array) -> Callable[[Ids], list[str]]:
+def _strings(column: pa.Array) -> Callable[[int], str]:
     _, ends, content = column.buffers()
-    bounds = np.frombuffer(ends, dtype=np.int32)[column.offset :]
+    bounds = memoryview(ends or b"").cast("i")[column.offset :]
     text = memoryview(content or b"")
-
-    def read(offsets: Ids) -> list[str]:
-        spans = zip(bounds[offsets].tolist(), bounds[offsets + 1].tolist(), strict=True)
-        return [str(text[start:end], "utf-8") for start, end in spans]
-
-    return read
-
-
-def _numbers(column: pa.Array) -> Callable[[Ids], list[int]]:
-    values = int64(column)
-    return lambda offsets: values[offsets].tolist()
+    return lambda at: str(text[bounds[at] : bounds[at + 1]], "utf-8")
 
 
 def int64(column: pa.Array) -> npt.NDArray[np.int64]:
