@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from ragkit.evaluation.statistics import Comparison, Estimate
     from ragkit.index.stored import StoredIndex
     from ragkit.training.compression.indexes import Asked
-    from ragkit.training.compression.models import ModelRow
+    from ragkit.training.compression.models import CompressionSettings, ModelRow
     from ragkit.training.compression.ways import Measured
 
 ENGINES = ("sq8", "sq4", "pq", "rabitq")
 VECTORS = ("similarity", "pca")
+TOWERS = ("ffn", "layers")
 MODELS = ("int8", "int4", "sparse", "ffn", "heads", "layers")
 ROLES = ("encoder", "reader", "reranker", "generator")
 TEXTS = 1000
@@ -37,8 +38,8 @@ def compress(
         str | None,
         typer.Option(
             "--to",
-            help=f"Index: {', '.join((*ENGINES, *VECTORS))}; left out: all are compared and none is built. "
-            f"Model: {', '.join(MODELS)}.",
+            help=f"Index: {', '.join((*ENGINES, *VECTORS))}; left out: all are compared and none is built; "
+            f"{', '.join(TOWERS)}: its questions' encoder alone. Model: {', '.join(MODELS)}.",
             show_default=False,
         ),
     ] = None,
@@ -71,6 +72,7 @@ def compress(
     texts: Annotated[
         str, typer.Option("--texts", help="Documents that a model learns from and is compared by.")
     ] = "demo:",
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Texts a step.")] = 16,
     learning_rate: Annotated[float, typer.Option("--learning-rate", help="Peak rate.")] = 5e-5,
     seed: Seed = 0,
     json: Json = False,
@@ -79,12 +81,24 @@ def compress(
 
     Example: ragkit compress indexes/handbook --to sq8
     """
+    from ragkit.training.compression.models import CompressionSettings
+
+    def settings(how: str) -> CompressionSettings:
+        return CompressionSettings(
+            how=how, keep=keep, steps=steps, batch=batch, learning_rate=learning_rate, seed=seed  # type: ignore[arg-type]
+        )  # fmt: skip
+
     path = index_path(what)
     if (path / "current.json").is_file():
-        _index(path, to, out, size, questions, split, json)
+        if to in TOWERS:
+            _question_tower(path, settings(to), out, questions, split, json)
+        else:
+            _index(path, to, out, size, questions, split, json)
     else:
         asked = None if questions is None else load_limited(str(questions), split, limit)
-        _model(what, to or "int8", out, role, asked, keep, steps, texts, learning_rate, seed, json)
+        if (to or "int8") not in MODELS:
+            raise typer.BadParameter(f"a model takes {', '.join(MODELS)}", param_hint="--to")
+        _model(what, settings(to or "int8"), out, role, asked, texts, json)
 
 
 def _index(
@@ -94,7 +108,8 @@ def _index(
     from ragkit.training.compression.indexes import compared, compress_engine, compress_vectors
 
     if to is not None and to not in (*ENGINES, *VECTORS):
-        raise typer.BadParameter(f"an index takes {', '.join((*ENGINES, *VECTORS))}", param_hint="--to")
+        takes = ", ".join((*ENGINES, *VECTORS, *TOWERS))
+        raise typer.BadParameter(f"an index takes {takes}", param_hint="--to")
     if to in VECTORS and out is None:
         raise typer.BadParameter(f"{to} makes vectors of its own: name a folder for them", param_hint="--out")
     if to in ENGINES and out is not None:
@@ -128,19 +143,68 @@ def _index(
 
 
 def _asked(index: "StoredIndex", data: Path | None, split: str | None) -> "Asked":
-    from ragkit.corpus.questions import load_questions
-    from ragkit.training.compression.indexes import Asked, relevant_positions, sentences
+    from ragkit.training.compression.indexes import Asked, sentences
 
     if data is None:
         return sentences(index)
+    name, questions, relevant = _judging(index, data, split)
+    return Asked(name, index.encoder.encode_questions(questions), relevant)
+
+
+def _judging(index: "StoredIndex", data: Path, split: str | None) -> tuple[str, list[str], list[list[int]]]:
+    """Questions of a data set with the positions of their relevant passages, and what to call them."""
+    from ragkit.corpus.questions import load_questions
+    from ragkit.training.compression.indexes import relevant_positions
+
     loaded = load_questions(data, split)
     questions = [question for question in loaded.questions if question.relevant]
     relevant = relevant_positions(index, [list(question.relevant) for question in questions])
     kept = [number for number, names in enumerate(relevant) if names]
     if not kept:
         raise RagkitError(f"{data}: none of its questions has a relevant passage in the index {index.path}")
-    vectors = index.encoder.encode_questions([questions[number].text for number in kept])
-    return Asked(f"questions of {loaded.name}", vectors, [relevant[number] for number in kept])
+    texts = [questions[number].text for number in kept]
+    return f"questions of {loaded.name}", texts, [relevant[number] for number in kept]
+
+
+def _question_tower(
+    path: Path, settings: "CompressionSettings", out: Path | None, data: Path | None, split: str | None,
+    json: bool,
+) -> None:  # fmt: skip
+    if out is None:
+        raise typer.BadParameter("name a folder for the encoder", param_hint="--out")
+    from ragkit.retrieval.index import Index
+    from ragkit.training.compression.models import named
+    from ragkit.training.compression.question_tower import (
+        JUDGED,
+        compress_question_tower,
+        measured,
+        stretches,
+    )
+
+    index = Index.open(path)
+    if data is None:
+        name, relevant = "stretches of its passages", None
+        questions = [question for question, _ in stretches(index, seed=1, count=JUDGED)]
+    else:
+        name, questions, relevant = _judging(index, data, split)
+    with progress() as bars:
+        stages = Stages(bars)
+
+        def on_event(event: dict[str, Any]) -> None:
+            if event["event"] == "step":
+                stages.show("learning", event["step"], event["total"], "steps", f"loss {event['loss']:.4f}")
+
+        model = compress_question_tower(index, out, settings, on_event=on_event)
+        rows = measured(index, model, settings, questions, relevant)
+    command = f"ragkit index adopt {path} {model}"
+    if json:
+        found = {"model": str(model), "how": named(settings), "asked": name, "rows": list(map(_row, rows))}
+        print_json({**found, "adopt": command})
+        return
+    note(f"{path}: {len(questions):,} {name} asked")
+    table(["questions' encoder", "size", AGREEMENT["encoder"], "recall@10", "difference", "p50 ms"],
+          [_model_cells(row) for row in rows])  # fmt: skip
+    print(f"{model}: {named(settings)}; {command} takes it")
 
 
 def _chosen(found: "Sequence[Measured]", to: str) -> "Measured":
@@ -175,19 +239,13 @@ def _way(one: "Measured") -> dict[str, Any]:
 
 def _model(
     spec: str,
-    how: str,
+    settings: "CompressionSettings",
     out: Path | None,
     role: str | None,
     questions: "QuestionSet | None",
-    keep: float,
-    steps: int,
     texts: str,
-    learning_rate: float,
-    seed: int,
     json: bool,
 ) -> None:
-    if how not in MODELS:
-        raise typer.BadParameter(f"a model takes {', '.join(MODELS)}", param_hint="--to")
     if role is not None and role not in ROLES:
         raise typer.BadParameter(f"{role!r} is not one of {', '.join(ROLES)}", param_hint="--as")
     if out is None:
@@ -197,19 +255,16 @@ def _model(
     from ragkit.encoders.hub import model_folder
     from ragkit.evaluation.statistics import estimate
     from ragkit.training.compression.judging import judge_of
-    from ragkit.training.compression.models import CompressionSettings, compress_model, examples_of, named
+    from ragkit.training.compression.models import compress_model, examples_of, named
     from ragkit.training.compression.subject import PACKAGED, load_subject, role_of
 
-    settings = CompressionSettings(
-        how=how, keep=keep, steps=steps, learning_rate=learning_rate, seed=seed  # type: ignore[arg-type]
-    )  # fmt: skip
     if role is None:
         if spec == PACKAGED:
             raise typer.BadParameter("packaged is four models: say which", param_hint="--as")
         role = role_of(model_folder(spec))
     judge = None if questions is None else judge_of(role, questions)  # type: ignore[arg-type]
     passages = (passage.text for document in read_documents([texts]) for passage in split(document))
-    examples = examples_of(list(islice(passages, TEXTS)), seed=seed)
+    examples = examples_of(list(islice(passages, TEXTS)), seed=settings.seed)
     with progress() as bars:
         stages = Stages(bars)
 

@@ -41,6 +41,7 @@ def test_ways_are_compared_and_one_is_built(ragkit: Command, many: Path) -> None
         (("--to", "int9"), "an index takes"),
         (("--to", "similarity"), "name a folder"),
         (("--to", "sq8", "--out", "x"), "in place"),
+        (("--to", "layers"), "name a folder"),
     ],
 )
 def test_options_that_do_not_fit_an_index(

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from torch import Tensor, nn
 
 from ragkit.errors import RagkitError
@@ -21,7 +22,7 @@ from ragkit.models.compress.structured import importance, narrowed
 from ragkit.training.compression.architectures import Units, heads, hidden_units, set_hidden_size, stacks
 from ragkit.training.compression.distilling import DistilRecipe
 from ragkit.training.compression.judging import Judge
-from ragkit.training.compression.subject import Example, Subject, load_subject
+from ragkit.training.compression.subject import Example, Subject
 from ragkit.training.loop import train
 from ragkit.training.recipe import LoopSettings, OnEvent
 
@@ -90,16 +91,16 @@ def compress_model(
     """
     _refuse(subject, out, settings, examples)
     judged, seen = examples[:HELD_OUT], examples[HELD_OUT:]
-    original = load_subject(subject.spec, subject.role)
+    original = subject.original()
     with TemporaryDirectory() as temporary:
-        rounded = load_subject(subject.spec, subject.role)
+        rounded = subject.original()
         weights = rounded.save(Path(temporary) / "int8", "int8", plain=False)
         models = {
             "as it was": (original, original.bytes),
             "int8, rounded": (rounded.again(Path(temporary) / "int8"), weights.stat().st_size),
         }
         if settings.steps:
-            plain = load_subject(subject.spec, subject.role)
+            plain = subject.original()
             kind, as_is, _ = _changed(plain, settings, seen)
             weights = plain.save(Path(temporary) / "plain", kind, as_is)
             models["without training"] = plain.again(Path(temporary) / "plain"), weights.stat().st_size
@@ -115,13 +116,12 @@ def compress_only(
     examples: Sequence[Example],
     on_event: OnEvent | None = None,
 ) -> Path:
-    """As `compress_model`, and measures nothing. Returns the file of weights, in `out`/model."""
+    """As `compress_model`, and measures nothing. Returns what `Subject.save` does, in `out`/model."""
     _refuse(subject, out, settings, examples)
     judged, seen = examples[:HELD_OUT], examples[HELD_OUT:]
     kind, plain, masks = _changed(subject, settings, seen)
     if settings.steps:
-        teacher = load_subject(subject.spec, subject.role)
-        _train(subject, teacher, settings, seen, judged, masks, out / "training", on_event)
+        _train(subject, subject.original(), settings, seen, judged, masks, out / "training", on_event)
     return subject.save(out / "model", kind, plain)
 
 
@@ -232,6 +232,9 @@ def _train(
         bits, group = (8, None) if settings.how == "int8" else (4, GROUP)
         # A generator's output layer multiplies by its embeddings.
         prepare(subject.network, bits, group, whole_embeddings=subject.role == "generator")
+    else:
+        # Nothing was taken from them, and their gradient, of every word there is, takes half of a step.
+        subject.network.get_input_embeddings().requires_grad_(False)
     loop = LoopSettings(
         learning_rate=settings.learning_rate,
         max_steps=settings.steps,
@@ -241,7 +244,10 @@ def _train(
         validate_every=settings.steps,
     )
     recipe = DistilRecipe(subject, teacher, examples, judged, settings.batch, settings.seed, masks)
+    teacher.to(PartialState().device)  # where `train` takes the student
+    subject.to(PartialState().device)
     train(recipe, out, loop, on_event, fingerprint=[settings.how, settings.keep, len(examples)])
+    subject.to(torch.device("cpu"))
     subject.network.eval()
     if quantised:
         finish(subject.network)

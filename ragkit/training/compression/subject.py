@@ -41,6 +41,19 @@ class Subject:
     tokenizer: Any
 
     @property
+    def device(self) -> torch.device:
+        found: torch.device = next(self.network.parameters()).device
+        return found
+
+    def to(self, device: torch.device) -> None:
+        """Moves all of it that computes."""
+        (self.whole if isinstance(self.whole, nn.Module) else self.network).to(device)
+
+    def original(self) -> "Subject":
+        """The model as it was, loaded once more."""
+        return load_subject(self.spec, self.role)
+
+    @property
     def bytes(self) -> int:
         """Of the weights, in float32; those that are tied once."""
         return sum(
@@ -59,14 +72,13 @@ class Subject:
         generator's log p in the place of each token of the given answers, an example a tensor."""
         if self.role == "encoder":
             texts = [text for question, passage in examples for text in (question, passage) if text]
-            found = self.whole(self.whole.preprocess(texts))["sentence_embedding"]
-            return [functional.normalize(found, dim=-1)]
+            return [functional.normalize(self.vectors(texts), dim=-1)]
         if self.role == "generator":
             return forced(self.whole, *_asked(examples), answers)
         questions, passages_ = [q for q, _ in examples], [p for _, p in examples]
         inputs = self.tokenizer(
             questions, passages_, truncation="only_second", max_length=256, padding=True, return_tensors="pt"
-        )
+        ).to(self.device)
         found = self.network(**inputs)
         if self.role == "reranker":
             return [found.logits.squeeze(-1)]
@@ -75,6 +87,13 @@ class Subject:
             logits.masked_fill(hidden, -1e4).log_softmax(-1)
             for logits in (found.start_logits, found.end_logits)
         ]
+
+    def vectors(self, texts: Sequence[str], **how: Any) -> Tensor:
+        """An encoder's, (n, d), as its modules give them; `how`: arguments of its `preprocess`."""
+        features = self.whole.preprocess(texts, **how)
+        there = {k: v.to(self.device) if isinstance(v, Tensor) else v for k, v in features.items()}
+        found: Tensor = self.whole(there)["sentence_embedding"]
+        return found
 
     def distance(self, found: list[Tensor], wanted: list[Tensor]) -> Tensor:
         """How far two answers are apart, a scalar: squared distance (vectors, logits), KL (probabilities)."""
@@ -99,7 +118,8 @@ class Subject:
         return torch.stack(same).all(0).double()
 
     def save(self, out: Path, kind: Kind, plain: bool) -> Path:
-        """Writes the model where `ragkit` loads it from; `plain`: as transformers itself reads it."""
+        """Writes the model where `ragkit` loads it from, and returns the file of weights; `plain`: as
+        transformers itself reads it."""
         if self.role == "encoder":
             with without_bars():
                 self.whole.save(str(out), create_model_card=False)

@@ -1,6 +1,7 @@
 """Models and indexes made smaller: what is saved loads as usual and is what was measured."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ragkit.encoders.loading import load_encoder, packaged_folder
 from ragkit.errors import RagkitError
 from ragkit.generation.loading import load_reader
 from ragkit.index.planning.questions import questions_of
+from ragkit.index.rewriting import adopt
 from ragkit.models.compress.stored_model import stored_kind
 from ragkit.retrieval.index import Index
 from ragkit.retrieval.reranking import load_reranker
@@ -40,6 +42,7 @@ from ragkit.training.compression.models import (
     compress_only,
     examples_of,
 )
+from ragkit.training.compression.question_tower import compress_question_tower, measured, stretches
 from ragkit.training.compression.similarity import SimilaritySettings, principal_axes, similarity_keeping
 from ragkit.training.compression.subject import Role, load_subject, role_of
 from ragkit.training.compression.ways import Way, measure, projected
@@ -251,6 +254,46 @@ def test_shorter_vectors_go_on_through_additions_and_compaction(index: Index, tm
         compress_vectors(index, found, tmp_path / "small", asked)
     with pytest.raises(RagkitError, match="vectors of its own"):
         compress_engine(index, found, asked)
+
+
+@pytest.mark.parametrize("how", ["layers", "ffn"])
+def test_a_smaller_question_tower_serves_the_same_vectors(how: How, index: Index, tmp_path: Path) -> None:
+    mine = tmp_path / "index"
+    shutil.copytree(index.path, mine)
+    before = Index.open(mine)
+    asked = [question for question, _ in stretches(before, seed=1, count=40)]
+    wanted = before.encoder.encode_questions(asked)
+    rows, found = {}, {}
+    for steps in (0, 30):
+        settings = CompressionSettings(how=how, steps=steps, learning_rate=1e-4)
+        folder = compress_question_tower(before, tmp_path / str(steps), settings)
+        was, rows[steps] = measured(before, folder, settings, asked)
+        found[steps] = load_encoder(folder, "torch", "fp32")
+        assert rows[steps].bytes < was.bytes and was.agreement.mean == pytest.approx(1, abs=1e-6)
+        # "ask: " is put before them, by the small tower as by the whole one.
+        cosines = (wanted * found[steps].encode_questions(asked)).sum(axis=1)
+        assert rows[steps].agreement.mean == pytest.approx(float(cosines.mean()), abs=1e-4)
+    assert rows[0].agreement.mean < rows[30].agreement.mean < 1
+    passages = [(passage.title, passage.text) for passage in before.passages(range(5))]
+    np.testing.assert_array_equal(
+        found[30].encode_passages(passages),
+        load_encoder(before.encoder.passport().name, "torch", "fp32").encode_passages(passages),
+    )
+    adopt(mine, tmp_path / "30" / "model")
+    after = Index.open(mine)
+    assert after.verify() == [] and len(after) == len(before)
+    np.testing.assert_allclose(
+        after.encoder.encode_questions(asked), found[30].encode_questions(asked), atol=2e-2
+    )
+    assert [hit.passage.id for hit in after.search(words(5), 3)]
+    # Two towers can be made smaller once more.
+    again = CompressionSettings(how="ffn", keep=0.7)
+    assert compress_question_tower(after, tmp_path / "again", again).is_dir()
+
+
+def test_what_no_question_tower_can_be_made_by(index: Index, tmp_path: Path) -> None:
+    with pytest.raises(RagkitError, match="by ffn or layers, not by heads"):
+        compress_question_tower(index, tmp_path / "out", CompressionSettings(how="heads"))
 
 
 def test_relevant_passages_are_found_by_passage_and_by_document(index: Index) -> None:
