@@ -7,12 +7,14 @@ Every candidate has the same weights (all-MiniLM-L6-v2) and the same passages wi
 the first index; it gets a question as text and gives its k best passages with their texts. Peers: txtai,
 Haystack, LangChain with FAISS, and sentence-transformers with a bare FAISS index (`peers.py`). ragkit
 searches as `Index.search` does, by meaning alone (dense), which is what the peers do, and by meaning and
-words (hybrid), its default; further indexes, of the same passages, by meaning alone.
+words (hybrid), its default; further indexes, of the same passages, by meaning alone, one that was given a
+smaller question tower (`ragkit compress INDEX --to layers`, `ragkit index adopt`) with that.
 
 Questions of SQuAD's dev part come one by one, in runs of `RUN`: a run is put to one candidate after the
 other, the first of them another one each time, so that each has the caches as a program of its own would.
 Ratios are question by question, median and quartiles. Recall: the mean share of the k best that exact search
-with sentence-transformers' vectors finds, which the candidate finds too.
+with sentence-transformers' vectors finds, which the candidate finds too; and the share of questions whose
+relevant passage is among the candidate's k best.
 
 A peer that is not installed is named and left out: pip install -c constraints.txt -e '.[peers]'.
 
@@ -35,7 +37,8 @@ from eval.speed.measuring import Clock, Spread, processor, ratio, write_results
 from eval.speed.peers import PEERS, Search, missing
 from ragkit.corpus.questions import load_questions
 from ragkit.encoders.loading import packaged_folder
-from ragkit.encoders.sentence import passage_text
+from ragkit.encoders.sentence import SentenceEncoder, passage_text
+from ragkit.encoders.towers import tower
 from ragkit.retrieval.index import Index, Mode
 from ragkit.runtime.quiet import quiet
 
@@ -44,6 +47,18 @@ WARM_UP = 80
 RUN = 10
 BASE = "ragkit, dense"
 EXACT = "sentence-transformers + FAISS"
+
+
+def opened(path: Path, like: Index) -> Index:
+    """The index, with the encoder of `like` where that is its own: one graph for both."""
+    index = Index.open(path)
+    same = index.manifest.passport.questions == like.manifest.passport.questions
+    return Index.open(path, like.encoder) if same else index
+
+
+def weights(index: Index) -> int:
+    assert isinstance(index.encoder, SentenceEncoder)
+    return sum(parameter.numel() for parameter in tower(index.encoder.model, "query").parameters())
 
 
 def candidates(indexes: list[Index], k: int) -> dict[str, Search]:
@@ -58,7 +73,10 @@ def candidates(indexes: list[Index], k: int) -> dict[str, Search]:
     for other in others:
         if len(other) != len(index):
             raise SystemExit(f"{other.path} holds other passages than {index.path}")
-        found[f"{BASE}, {other.manifest.factory}"] = partial(ragkit, other, "dense")
+        name = f"{BASE}, {other.manifest.factory}"
+        if other.manifest.passport.questions:
+            name += f", questions' tower of {weights(other) / 1e6:.1f} million weights"
+        found[name] = partial(ragkit, other, "dense")
     rows = range(len(index))
     texts = [(passage.id, passage_text(passage.title, passage.text)) for passage in index.passages(rows)]
     vectors = index.passage_vectors()(np.arange(len(index)))
@@ -78,10 +96,12 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     torch.set_num_threads(options.threads)
     clock: Clock = time.process_time if options.threads == 1 else time.perf_counter
     index = Index.open(options.index[0])
-    indexes = [index, *(Index.open(path, index.encoder) for path in options.index[1:])]
+    indexes = [index, *(opened(path, index) for path in options.index[1:])]
     asked = load_questions(options.data, "dev").questions
     chosen = np.random.default_rng(0).permutation(len(asked))[: WARM_UP + options.questions]
     questions = [asked[i].text for i in chosen]
+    relevant = [asked[i].relevant for i in chosen[WARM_UP:]]
+    document_of = {p.id: p.document_id for p in index.passages(range(len(index)))}
     searches = candidates(indexes, options.k)
     seconds, found = ask(searches, questions, clock)
     exact = found[EXACT]
@@ -89,6 +109,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     for name, times in seconds.items():
         cuts = statistics.quantiles(times, n=20)
         shared = [len(set(mine) & set(wanted)) for mine, wanted in zip(found[name], exact, strict=True)]
+        right = [
+            any(document_of[one] in wanted for one in mine)
+            for mine, wanted in zip(found[name], relevant, strict=True)
+        ]
         rows.append(
             {
                 "name": name,
@@ -96,6 +120,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                 "p95_ms": 1000 * cuts[18],
                 "ratio": vars(ratio(times, seconds[BASE])),
                 "recall": statistics.mean(shared) / options.k,
+                "relevant": statistics.mean(right),
             }
         )
     named = " ".join(f"--index {path}" for path in options.index)
@@ -144,15 +169,15 @@ def markdown(report: dict[str, Any]) -> str:
         f"{report['k']} best of {report['passages']:,} passages, the same weights and vectors everywhere; "
         f"ragkit's engine {report['engine']}, its encoder as {report['computed']}. Ratio: a candidate's time "
         f'over that of "{BASE}", question by question, median (quartiles). Recall: share of the passages of '
-        "the exact search that it finds.",
+        "the exact search that it finds. Relevant: share of the questions whose relevant passage it finds.",
         "",
-        f"| candidate | p50 ms | p95 ms | times {BASE} | recall@{report['k']} |",
-        "|---|---:|---:|---|---:|",
+        f"| candidate | p50 ms | p95 ms | times {BASE} | recall@{report['k']} | relevant |",
+        "|---|---:|---:|---|---:|---:|",
     ]
     for row in report["rows"]:
         lines.append(
             f"| {row['name']} | {row['p50_ms']:.2f} | {row['p95_ms']:.2f} | "
-            f"{Spread(**row['ratio']).cell()} | {row['recall']:.3f} |"
+            f"{Spread(**row['ratio']).cell()} | {row['recall']:.3f} | {row['relevant']:.3f} |"
         )
     return "\n".join(lines) + "\n"
 
