@@ -1,6 +1,7 @@
 """`ragkit compress`: an index or a model made smaller, and what that costs."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -83,22 +84,20 @@ def compress(
     """
     from ragkit.training.compression.models import CompressionSettings
 
-    def settings(how: str) -> CompressionSettings:
-        return CompressionSettings(
-            how=how, keep=keep, steps=steps, batch=batch, learning_rate=learning_rate, seed=seed  # type: ignore[arg-type]
-        )  # fmt: skip
-
+    settings: Any = partial(
+        CompressionSettings, keep=keep, steps=steps, batch=batch, learning_rate=learning_rate, seed=seed
+    )
     path = index_path(what)
     if (path / "current.json").is_file():
         if to in TOWERS:
-            _question_tower(path, settings(to), out, questions, split, json)
+            _question_tower(path, settings(how=to), out, questions, split, json)
         else:
             _index(path, to, out, size, questions, split, json)
     else:
         asked = None if questions is None else load_limited(str(questions), split, limit)
         if (to or "int8") not in MODELS:
             raise typer.BadParameter(f"a model takes {', '.join(MODELS)}", param_hint="--to")
-        _model(what, settings(to or "int8"), out, role, asked, texts, json)
+        _model(what, settings(how=to or "int8"), out, role, asked, texts, json)
 
 
 def _index(
@@ -167,9 +166,13 @@ def _judging(index: "StoredIndex", data: Path, split: str | None) -> tuple[str, 
 
 
 def _question_tower(
-    path: Path, settings: "CompressionSettings", out: Path | None, data: Path | None, split: str | None,
+    path: Path,
+    settings: "CompressionSettings",
+    out: Path | None,
+    data: Path | None,
+    split: str | None,
     json: bool,
-) -> None:  # fmt: skip
+) -> None:
     if out is None:
         raise typer.BadParameter("name a folder for the encoder", param_hint="--out")
     from ragkit.retrieval.index import Index
@@ -202,8 +205,8 @@ def _question_tower(
         print_json({**found, "adopt": command})
         return
     note(f"{path}: {len(questions):,} {name} asked")
-    table(["questions' encoder", "size", AGREEMENT["encoder"], "recall@10", "difference", "p50 ms"],
-          [_model_cells(row) for row in rows])  # fmt: skip
+    head = ["questions' encoder", "size", AGREEMENT["encoder"], "recall@10", "difference", "p50 ms"]
+    table(head, [_model_cells(row) for row in rows])
     print(f"{model}: {named(settings)}; {command} takes it")
 
 

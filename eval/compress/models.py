@@ -34,6 +34,7 @@ from ragkit.training.compression.models import (
     named,
 )
 from ragkit.training.compression.subject import Example, load_subject
+from ragkit.training.compression.ways import recalls_of
 
 RESULTS = Path("eval/results")
 K = 10
@@ -141,7 +142,7 @@ def rows(
     models: list[Model], texts: list[str], relevant: list[list[int]], passages: Vectors
 ) -> list[dict[str, Any]]:
     vectors = [model.encoder.encode_questions(texts) for model in models]
-    recalls = [recalls_of(found, passages, relevant) for found in vectors]
+    found = [recalls(asked, passages, relevant) for asked in vectors]
     seconds: list[list[float]] = [[] for _ in models]
     for text in texts[:TIMED]:
         for model, spent in zip(models, seconds, strict=True):
@@ -154,8 +155,8 @@ def rows(
             "name": model.name,
             "bytes": model.bytes,
             "cosine": cosine(vectors[i], vectors[0]),
-            "recall": asdict(estimate(recalls[i])),
-            "difference": asdict(compare("recall@10", recalls[0], recalls[i]).difference),
+            "recall": asdict(estimate(found[i])),
+            "difference": asdict(compare("recall@10", found[0], found[i]).difference),
             "p50": medians[i],
             "times as fast": float(np.median(np.array(seconds[0]) / np.array(seconds[i]))),
         }
@@ -163,14 +164,9 @@ def rows(
     ]
 
 
-def recalls_of(questions: Vectors, passages: Vectors, relevant: list[list[int]]) -> Any:
+def recalls(questions: Vectors, passages: Vectors, relevant: list[list[int]]) -> Any:
     best = np.argpartition(-(questions @ passages.T), K, axis=1)[:, :K]
-    return np.array(
-        [
-            len(set(want).intersection(row)) / len(want)
-            for want, row in zip(relevant, best.tolist(), strict=True)
-        ]
-    )
+    return recalls_of(best.tolist(), relevant)
 
 
 def runtime(index: Any, texts: list[str], relevant: list[list[int]], passages: Vectors) -> dict[str, Any]:
@@ -186,7 +182,7 @@ def runtime(index: Any, texts: list[str], relevant: list[list[int]], passages: V
     short = interleaved(
         {n: partial(e.encode_questions, texts[:1]) for n, e in zip(names, both, strict=True)}, ROUNDS, CLOCK
     )
-    recalls = [recalls_of(one.encode_questions(texts), passages, relevant) for one in both]
+    found = [recalls(one.encode_questions(texts), passages, relevant) for one in both]
     return {
         "passages": PASSAGES,
         "rounds": ROUNDS,
@@ -196,8 +192,8 @@ def runtime(index: Any, texts: list[str], relevant: list[list[int]], passages: V
         "median ratio": ratio(long["fp32"], long["int8"]).median,
         "question ratio": ratio(short["fp32"], short["int8"]).median,
         "cosine": cosine(*(one.encode_passages(some) for one in both)),
-        "recall": [asdict(estimate(found)) for found in recalls],
-        "difference": asdict(compare("recall@10", *recalls).difference),
+        "recall": [asdict(estimate(of_one)) for of_one in found],
+        "difference": asdict(compare("recall@10", *found).difference),
     }
 
 

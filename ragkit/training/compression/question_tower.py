@@ -34,6 +34,7 @@ from ragkit.training.compression.models import (
     named,
 )
 from ragkit.training.compression.subject import Example, Subject
+from ragkit.training.compression.ways import K, recalls_of
 from ragkit.training.recipe import OnEvent
 from ragkit.training.retrieval.towers import Towers, build_towers, refuse_rounded
 
@@ -43,7 +44,6 @@ STRETCHES = 20_000
 """Of passages, learnt from as if they were questions."""
 JUDGED = 300
 """Others, asked to tell what was lost where there are no questions."""
-K = 10
 
 
 @dataclass
@@ -134,14 +134,8 @@ def measured(
     loaded = [load_encoder(spec, "torch", "fp32") for spec in (index.encoder.passport().name, folder)]
     encoders = [encoder for encoder in loaded if isinstance(encoder, SentenceEncoder)]
     vectors = [encoder.encode_questions(questions) for encoder in encoders]
-    best = [np.argpartition(-(asked @ passages.T), K, axis=1)[:, :K].tolist() for asked in vectors]
-    wanted = best[0] if relevant is None else relevant
-    recalls = [
-        np.array(
-            [len(set(want).intersection(row)) / len(want) for want, row in zip(wanted, rows, strict=True)]
-        )
-        for rows in best
-    ]
+    best = [np.argsort(-(asked @ passages.T), axis=1)[:, :K].tolist() for asked in vectors]
+    recalls = [recalls_of(rows, best[0] if relevant is None else relevant) for rows in best]
     lengths = [np.linalg.norm(asked, axis=1) for asked in vectors]
     seconds: list[list[float]] = [[] for _ in encoders]
     for question in questions[:TIMED]:

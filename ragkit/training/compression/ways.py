@@ -54,6 +54,13 @@ class Measured:
     recalls: npt.NDArray[np.float64]
 
 
+def recalls_of(found: Sequence[Sequence[int]], wanted: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
+    """Question by question, the share of what is wanted that was found."""
+    return np.array(
+        [len(set(want).intersection(rows)) / len(want) for rows, want in zip(found, wanted, strict=True)]
+    )
+
+
 def projected(vectors: Vectors, matrix: npt.NDArray[np.float32], cosine: bool) -> Vectors:
     """(n, d) to (n, size)."""
     found = vectors @ matrix.T
@@ -100,13 +107,8 @@ def measure(
         engines.append(engine)
         asked.append(way.vectors(questions))
     found = [engine.search(vectors, K)[1] for engine, vectors in zip(engines, asked, strict=True)]
-    wanted = [set(row) for row in (found[0].tolist() if relevant is None else relevant)]
-    recalls = [
-        np.array(
-            [len(want.intersection(row)) / len(want) for want, row in zip(wanted, rows.tolist(), strict=True)]
-        )
-        for rows in found
-    ]
+    wanted = found[0].tolist() if relevant is None else relevant
+    recalls = [recalls_of(rows.tolist(), wanted) for rows in found]
     seconds = _medians(engines, asked)
     return [
         Measured(
