@@ -14,7 +14,6 @@ earlier runs stay in them.
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from eval.speed.measuring import RESULTS, processor, write_results
+from eval.printed import RESULTS, last_run
+from eval.speed.measuring import processor, write_results
 from ragkit.corpus.questions import load_questions
 from ragkit.index.faiss_index import FaissIndex, added_at_once, training_rows
 from ragkit.index.planning.goals import Goals
@@ -206,7 +206,7 @@ def main() -> None:
     for make in sets:
         vectors = make()
         run = {"command": command, "processor": processor(), "rows": list(outcomes(vectors, goals))}
-        report = (json.loads(STORED.read_text()) if STORED.is_file() else {}) | {vectors.name: run}
+        report = last_run(STORED) | {vectors.name: run}
         write_results("index_plan", report, markdown(report))
 
 

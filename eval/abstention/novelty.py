@@ -21,6 +21,7 @@ import torch
 
 from eval import cells
 from eval.abstention.questions import spread
+from eval.printed import RESULTS, last_run
 from eval.retrieval.sets import SUITES, index_of, questions_of
 from ragkit.chapters.generative.density import SCORES
 from ragkit.corpus.questions import load_questions
@@ -29,7 +30,6 @@ from ragkit.evaluation.report import markdown
 from ragkit.retrieval.index import Index
 from ragkit.training.answering.data import read_squad
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
 BASELINE = "highest similarity"
 COUNT = 300
 """Questions of either kind at most."""
@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     options = parser.parse_args()
     kept = RESULTS / "novelty.json"
-    results: dict[str, Any] = json.loads(kept.read_text()) if kept.is_file() else {}
+    results: dict[str, Any] = last_run(kept)
     for name in options.sets:
         results[name] = measured(SETS[name](options.data, options.indexes))
         ordered = {known: results[known] for known in SETS if known in results}

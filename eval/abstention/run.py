@@ -21,6 +21,7 @@ import numpy as np
 from eval import cells
 from eval.abstention.answering import SYSTEMS, Record, answered, answerer_of
 from eval.abstention.questions import Asked, clapnq, squad_2
+from eval.printed import RESULTS, last_run
 from eval.retrieval.sets import SUITES, index_of
 from ragkit.corpus.questions import Question
 from ragkit.errors import RagkitError
@@ -31,7 +32,6 @@ from ragkit.evaluation.report import markdown
 from ragkit.generation.answer import Answer
 from ragkit.generation.confidence import Calibration, calibration_of
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
 BAR = 0.05
 LABELS = ("has an answer", "answer is right")
 RISK = 0.2
@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=2000, help="of SQuAD v2.0 dev, evenly spread")
     options = parser.parse_args()
     kept = RESULTS / "abstention.json"
-    results = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    results = last_run(kept)
     squad = index_of(SUITES["squad"], options.data, options.indexes)
     clap = index_of(SUITES["clapnq"], options.data, options.indexes)
     sets: dict[str, list[Asked]] = {

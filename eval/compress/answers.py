@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.cells import difference, interval
+from eval.printed import RESULTS, last_run
 from eval.retrieval.sets import SUITES, questions_of
 from ragkit.corpus.questions import QuestionSet, load_questions
 from ragkit.evaluation.statistics import compare, estimate
@@ -23,7 +24,6 @@ from ragkit.training.compression.judging import judge_of
 from ragkit.training.compression.models import HELD_OUT, CompressionSettings, How, compress_only, named
 from ragkit.training.compression.subject import Example, Role, load_subject
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
 SUITE = SUITES["squad"]
 ROLES: tuple[Role, ...] = ("reader", "generator")
 WAYS: tuple[How, ...] = ("int4", "ffn", "heads")
@@ -122,7 +122,7 @@ def main() -> None:
         longest = max(one.steps * one.batch for one in TRAINED[role])
         examples = examples_of_training(given.data, HELD_OUT + longest)
         rows = measured(role, asked, examples, given.kept)
-        found = json.loads(target.read_text()) if target.is_file() else {}
+        found = last_run(target)
         found[role] = {"questions": len(asked.questions), "rows": rows}
         target.write_text(json.dumps(found, indent=1) + "\n")
         target.with_suffix(".md").write_text(report(found))

@@ -14,6 +14,7 @@ from typing import Any
 
 from eval.cells import difference, interval
 from eval.compress.autoencoders import OBJECTIVES, autoencoder
+from eval.printed import RESULTS, last_run
 from eval.retrieval.sets import SUITES, Suite, index_of, questions_of, vectors_of
 from ragkit.evaluation.statistics import compare
 from ragkit.training.compression.indexes import (
@@ -26,8 +27,6 @@ from ragkit.training.compression.indexes import (
 from ragkit.training.compression.similarity import principal_axes
 from ragkit.training.compression.ways import Measured, Way, measure, usual_ways
 
-RESULTS = Path("eval/results")
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -38,7 +37,7 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, default=Path("runs/compress"), help="question vectors")
     given = parser.parse_args()
     target = RESULTS / "compress_indexes.json"
-    done = json.loads(target.read_text()) if target.is_file() else {}
+    done = last_run(target)
     for name in given.sets:
         done[name] = run(SUITES[name], given.data, given.indexes, given.sizes, given.kept)
         target.write_text(json.dumps(done, indent=1) + "\n")

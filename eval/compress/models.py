@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from eval.cells import difference, interval
+from eval.printed import RESULTS
 from eval.retrieval.sets import SUITES, index_of, questions_of
 from eval.speed.measuring import interleaved, ratio
 from ragkit.encoders.choice import cosine
@@ -36,7 +37,6 @@ from ragkit.training.compression.models import (
 from ragkit.training.compression.subject import Example, load_subject
 from ragkit.training.compression.ways import recalls_of
 
-RESULTS = Path("eval/results")
 K = 10
 TIMED = 60
 ROUNDS = 11

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from eval.cells import difference, interval
+from eval.printed import RESULTS
 from eval.retrieval.run import search
 from eval.retrieval.sets import SUITES, index_of, questions_of
 from eval.speed.measuring import Spread, processor, ratio
@@ -37,7 +38,6 @@ from ragkit.training.compression.models import CompressionSettings, How, compres
 from ragkit.training.compression.question_tower import question_tower
 from ragkit.training.compression.subject import Example
 
-RESULTS = Path("eval/results")
 SAMPLE = 1000
 """Questions a set."""
 AS_IT_WAS = "as it was"

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from eval.printed import RESULTS
 from eval.qa.report import write_report
 from eval.retrieval.sets import SUITES, index_of
 from ragkit.corpus.questions import QuestionSet, load_questions
@@ -21,8 +22,6 @@ from ragkit.evaluation.qa import QaReport, evaluate_qa
 from ragkit.evaluation.report import write_json, write_records
 from ragkit.generation.answerer import Answerer
 from ragkit.retrieval.index import Index
-
-RESULTS = Path(__file__).resolve().parents[1] / "results"
 
 
 def questions_of(suite: str, data: Path, limit: int | None) -> tuple[QuestionSet, int]:

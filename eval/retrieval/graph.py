@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from eval.cells import interval, tested
+from eval.printed import RESULTS, last_run
 from eval.retrieval.sets import SUITES, Suite, index_of, questions_of, vectors_of
 from ragkit.corpus.questions import Question
 from ragkit.encoders.encoder import Vectors
@@ -30,7 +31,6 @@ from ragkit.retrieval.index import Index
 from ragkit.retrieval.passage_graph import KINDS, PassageGraph
 from ragkit.training.ranking.graph import lessons_of, train_graph_reranker
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
 MEASURES = ["RR@10", "nDCG@10", "R@10"]
 SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)
 """Of the neighbours' mean in a smoothed score."""
@@ -181,7 +181,7 @@ def main() -> None:
     kept = RESULTS / "graph.json"
     for name in options.sets:
         measured = measure(SUITES[name], options)
-        results = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+        results = last_run(kept)
         results[name] = measured
         results = {name: results[name] for name in with_training if name in results}
         kept.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

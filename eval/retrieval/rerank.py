@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from eval.cells import difference, interval
+from eval.printed import RESULTS, last_run
 from eval.retrieval.run import search
 from eval.retrieval.sets import SUITES, Suite, index_of, questions_of
 from ragkit.evaluation.metrics import evaluate_run
 from ragkit.evaluation.statistics import compare, estimate
 from ragkit.retrieval.reranking import DEPTH, PACKAGED, load_reranker
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
 MEASURES = ["nDCG@10", "RR@10", "Success@1", "Success@5"]
 BARS = {"scifact": 0.73, "selqa": 0.94, "clapnq": 0.98, "fairytaleqa": 0.66}
 ABOVE_THE_BETTER_SIDE = {"medquad": 0.03, "squad": 0.03}
@@ -99,7 +99,7 @@ def main() -> None:
     kept = RESULTS / "rerank.json"
     for name in options.sets:
         measured = measure(SUITES[name], options)
-        results = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+        results = last_run(kept)
         results[name] = measured
         results = {name: results[name] for name in SUITES if name in results}
         kept.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

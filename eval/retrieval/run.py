@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
+from eval.printed import RESULTS, last_run
 from eval.retrieval.report import write_report
 from eval.retrieval.sets import SUITES, Suite, index_of, questions_of
 from ragkit.corpus.questions import Question
@@ -23,7 +24,6 @@ from ragkit.evaluation.runs import Run, write_run
 from ragkit.evaluation.statistics import compare, estimate
 from ragkit.retrieval.index import Index, Mode
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
 MEASURES = ["nDCG@10", "RR@10", "R@5", "R@20", "R@100", "Success@1", "Success@5", "Success@20"]
 DEPTH = 100
 RRF_K = 60
@@ -105,7 +105,7 @@ def main() -> None:
         key = f"{name}-all" if options.all_questions else name
         measured = measure(SUITES[name], options) | {"note": options.note}
         kept = RESULTS / "retrieval.json"
-        results = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+        results = last_run(kept)
         results[key] = measured
         results = {key: results[key] for key in sorted(results, key=_place)}
         kept.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

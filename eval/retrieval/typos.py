@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from eval.cells import tested
+from eval.printed import RESULTS, last_run
 from eval.retrieval.run import search
 from eval.retrieval.sets import SUITES, Suite, index_of, questions_of
 from ragkit.corpus.questions import Question
@@ -31,7 +32,6 @@ from ragkit.evaluation.typos import with_typos
 from ragkit.retrieval.index import Index
 from ragkit.training.retrieval.fusion import tune
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
 MEASURE = "nDCG@10"
 SHARES = (0.0, 0.1, 0.2)
 GRAMS = range(3, 6)
@@ -152,7 +152,7 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=1000, help="of each split, at most")
     options = parser.parse_args()
     kept = RESULTS / "typos.json"
-    results = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    results = last_run(kept)
     for name in options.set:
         results[name] = measure(SUITES[name], options)
         kept.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from eval.printed import RESULTS
 from eval.routing.data import Banking, Texts, banking
 from eval.routing.learners import Maml, Relation
 from ragkit.encoders.encoder import Vectors
@@ -27,7 +28,6 @@ from ragkit.retrieval.routing.classifiers import Labels, Method, Scores, fit
 from ragkit.retrieval.routing.router import unit
 from ragkit.retrieval.routing.threshold import calibrated, similarity
 
-RESULTS = Path(__file__).resolve().parents[1] / "results" / "routing.md"
 Learner = Callable[[Vectors, Labels, Vectors], Scores]
 Values = npt.NDArray[np.float64]
 
@@ -203,7 +203,7 @@ def main() -> None:
         none=nones[0],
         none_known=nones[1],
     )
-    RESULTS.write_text(text, encoding="utf-8")
+    (RESULTS / "routing.md").write_text(text, encoding="utf-8")
     print(text)
 
 

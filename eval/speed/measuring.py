@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-RESULTS = Path(__file__).parents[1] / "results"
+from eval.printed import RESULTS
 
 Clock = Callable[[], float]
 Precision = Literal["float32", "bfloat16", "int8"]

@@ -16,7 +16,6 @@ Adds to eval/results/rag_sequence_speed.json, a row a shape, length and way of d
 
 import argparse
 import copy
-import json
 import statistics
 import sys
 import time
@@ -38,8 +37,8 @@ from transformers import (
     __version__,
 )
 
+from eval.printed import RESULTS, last_run
 from eval.speed.measuring import (
-    RESULTS,
     interleaved,
     matrix_product_gflops,
     processor,
@@ -285,7 +284,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     file = RESULTS / f"{NAME}.json"
-    kept = json.loads(file.read_text()).get("rows", []) if file.is_file() else []
+    kept = last_run(file).get("rows", [])
     rows = {(row["shape"], row["beams"], row["tokens"]): row for row in kept}
     for shape in options.shapes:
         for beams in options.beams:

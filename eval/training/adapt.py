@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from eval.cells import tested
+from eval.printed import RESULTS, last_run
 from eval.retrieval.sets import SUITES, index_of, questions_of
 from ragkit.corpus.questions import Question
 from ragkit.encoders.encoder import Encoder
@@ -32,7 +33,6 @@ from ragkit.models.selfsup.alignment_uniformity import alignment, uniformity
 from ragkit.retrieval.index import Index
 from ragkit.training.adaptation.adapt import AdaptSettings, adapt
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
 SETS = ("squad", "fairytaleqa", "medquad", "scifact", "selqa", "clapnq")
 SYSTEMS = {
     "ict": AdaptSettings(method="ict"),
@@ -196,7 +196,7 @@ def main() -> None:
     kept = RESULTS / "adapt.json"
     for name in options.set:
         measured = measure(name, options)
-        results = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+        results = last_run(kept)
         results[name] = measured
         results = {key: results[key] for key in SETS if key in results}
         kept.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

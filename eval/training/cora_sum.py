@@ -10,15 +10,14 @@ stand there already are not trained again.
 import json
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from eval.printed import RESULTS, last_run
 from ragkit.chapters.experiment import over_seeds
 from ragkit.chapters.graph.nodes import CoraNodes
 from ragkit.evaluation.report import markdown
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
 DROPOUTS = (0.5, 0.6, 0.7, 0.8, 0.9)
 WEIGHT_DECAYS = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2)
 SEEDS = (100, 101, 102)
@@ -53,7 +52,7 @@ def report(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     kept = RESULTS / "cora_sum.json"
-    rows: list[dict[str, Any]] = json.loads(kept.read_text()) if kept.is_file() else []
+    rows: list[dict[str, Any]] = last_run(kept) or []
     done = {(row["dropout"], row["weight_decay"]) for row in rows}
     for pair in product(DROPOUTS, WEIGHT_DECAYS):
         if pair not in done:

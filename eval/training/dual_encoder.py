@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.cells import tested
+from eval.printed import RESULTS
 from eval.retrieval.run import search
 from eval.retrieval.sets import SUITES, Suite, index_of, questions_of
 from ragkit.encoders.encoder import Encoder
@@ -26,7 +27,6 @@ from ragkit.evaluation.report import markdown
 from ragkit.evaluation.statistics import compare, estimate
 from ragkit.retrieval.index import Index
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
 SETS = ("squad", "scifact", "selqa", "clapnq")
 TRAINED = "squad"
 ALLOWED_LOSS = 0.01

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from eval.printed import RESULTS
 from eval.retrieval.sets import SUITES, questions_of
 from ragkit.corpus.document import Passage
 from ragkit.corpus.questions import Question, QuestionSet
@@ -37,7 +38,6 @@ from ragkit.retrieval.hit import Hit
 from ragkit.retrieval.index import Index
 from ragkit.retrieval.temperature import TEMPERATURES
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
 K = 5
 AT_ONCE = 8
 """Questions whose passages are read in one batch."""
