@@ -187,7 +187,7 @@ def _question_tower(
     index = Index.open(path)
     if data is None:
         name, relevant = "stretches of its passages", None
-        questions = [question for question, _ in stretches(index, seed=1, count=JUDGED)]
+        questions = stretches(index, seed=1, count=JUDGED)
     else:
         name, questions, relevant = _judging(index, data, split)
     with progress() as bars:

@@ -41,7 +41,7 @@ from ragkit.training.retrieval.towers import Towers, build_towers, refuse_rounde
 WAYS: tuple[How, ...] = ("ffn", "layers")
 """Those that a folder of two towers can hold, as sentence-transformers writes it."""
 STRETCHES = 20_000
-"""Of passages, learnt from as if they were questions."""
+"""Of passages, to learn from."""
 JUDGED = 300
 """Others, asked to tell what was lost where there are no questions."""
 
@@ -84,13 +84,13 @@ def compress_question_tower(
     index: StoredIndex,
     out: Path,
     settings: CompressionSettings,
-    examples: Sequence[Example] | None = None,
+    questions: Sequence[str] | None = None,
     on_event: OnEvent | None = None,
 ) -> Path:
     """Makes an encoder whose question tower is smaller and whose passage tower is the index's.
 
     Args:
-        examples: questions to learn from, each with anything; None: `stretches` of the index's passages.
+        questions: to learn from; None: `stretches` of the index's passages.
 
     Returns the encoder's folder, `out`/model, for `index.rewriting.adopt`.
 
@@ -103,17 +103,18 @@ def compress_question_tower(
     if settings.how not in WAYS:
         raise RagkitError(f"a question tower is made smaller by {' or '.join(WAYS)}, not by {settings.how}")
     subject = question_tower(passport.name)
-    return compress_only(subject, out, settings, examples or stretches(index), on_event)
+    examples = [(question, "") for question in questions or stretches(index)]
+    return compress_only(subject, out, settings, examples, on_event)
 
 
-def stretches(index: StoredIndex, seed: int = 0, count: int = STRETCHES) -> list[Example]:
-    """Of the index's passages, about `count` in all: see `examples_of`."""
+def stretches(index: StoredIndex, seed: int = 0, count: int = STRETCHES) -> list[str]:
+    """Of the index's passages, about `count` in all, as if they were questions: see `examples_of`."""
     random = np.random.default_rng(seed)
     rows = np.sort(random.permutation(live_rows(index))[:count])
     texts = [passage.text for passage in index.passages(rows)]
     rounds = range(max(1, count // max(1, len(texts))))
-    found = [example for number in rounds for example in examples_of(texts, seed=seed + number)]
-    return [(found[place][0], "") for place in random.permutation(len(found))]
+    found = [question for number in rounds for question, _ in examples_of(texts, seed=seed + number)]
+    return [found[place] for place in random.permutation(len(found))]
 
 
 def measured(
