@@ -1,6 +1,5 @@
 """A model made smaller: fewer bits, fewer weights, or smaller matrices; trained afterwards or not."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from ragkit.training.compression.architectures import Units, heads, hidden_units
 from ragkit.training.compression.distilling import DistilRecipe
 from ragkit.training.compression.judging import Judge
 from ragkit.training.compression.subject import Example, Subject
+from ragkit.training.compression.timing import medians
 from ragkit.training.loop import train
 from ragkit.training.recipe import LoopSettings, OnEvent
 
@@ -259,7 +259,6 @@ def _measured(
     """The first model is the one as it was."""
     original = next(iter(models.values()))[0]
     agreements: dict[str, list[Tensor]] = {name: [] for name in models}
-    seconds: dict[str, list[float]] = {name: [] for name in models}
     with torch.no_grad():
         for at in range(0, len(judged), 16):
             part = judged[at : at + 16]
@@ -267,14 +266,13 @@ def _measured(
             wanted = original.outputs(part, answers)
             for name, (subject, _) in models.items():
                 agreements[name].append(subject.agreement(subject.outputs(part, answers), wanted))
-        for example in judged[:TIMED]:
-            for name, (subject, _) in models.items():
-                began = time.perf_counter()
-                if subject.role == "generator":
-                    subject.answers([example])
-                else:
-                    subject.outputs([example])
-                seconds[name].append(time.perf_counter() - began)
+        reading = [
+            lambda n, subject=subject: (
+                subject.answers([judged[n]]) if subject.role == "generator" else subject.outputs([judged[n]])
+            )
+            for subject, _ in models.values()
+        ]
+        seconds = dict(zip(models, medians(reading, min(TIMED, len(judged))), strict=True))
     scores = {name: judge.values(subject) for name, (subject, _) in models.items()} if judge else {}
     before = next(iter(scores.values()), None)
     return [
@@ -282,7 +280,7 @@ def _measured(
             name,
             size,
             estimate(torch.cat(agreements[name]).double().numpy()),
-            float(np.median(seconds[name])),
+            seconds[name],
             None if judge is None else estimate(scores[name]),
             None if judge is None or before is None else compare(judge.measure, before, scores[name]),
         )

@@ -5,7 +5,6 @@ learns the vectors that the whole one gives to questions (as KALE does after tra
 Zhai 2023, "Quick Dense Retrievers Consume KALE", here by squared distance).
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +33,7 @@ from ragkit.training.compression.models import (
     named,
 )
 from ragkit.training.compression.subject import Example, Subject
+from ragkit.training.compression.timing import medians
 from ragkit.training.compression.ways import K, recalls_of
 from ragkit.training.recipe import OnEvent
 from ragkit.training.retrieval.towers import Towers, build_towers, refuse_rounded
@@ -138,18 +138,14 @@ def measured(
     best = [np.argsort(-(asked @ passages.T), axis=1)[:, :K].tolist() for asked in vectors]
     recalls = [recalls_of(rows, best[0] if relevant is None else relevant) for rows in best]
     lengths = [np.linalg.norm(asked, axis=1) for asked in vectors]
-    seconds: list[list[float]] = [[] for _ in encoders]
-    for question in questions[:TIMED]:
-        for encoder, spent in zip(encoders, seconds, strict=True):
-            began = time.perf_counter()
-            encoder.encode_questions([question])
-            spent.append(time.perf_counter() - began)
+    asking = [lambda n, encoder=encoder: encoder.encode_questions([questions[n]]) for encoder in encoders]
+    seconds = medians(asking, min(TIMED, len(questions)))
     return [
         ModelRow(
             name,
             sum(4 * p.numel() for p in tower(encoders[i].model, "query").parameters()),
             estimate((vectors[i] * vectors[0]).sum(axis=1).astype(float) / (lengths[i] * lengths[0])),
-            float(np.median(seconds[i])),
+            seconds[i],
             estimate(recalls[i]),
             compare("recall@10", recalls[0], recalls[i]),
         )

@@ -1,6 +1,5 @@
 """Ways to keep an index's vectors in fewer bytes, measured side by side on the same questions."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from ragkit.encoders.encoder import Vectors
 from ragkit.evaluation.statistics import Comparison, Estimate, compare, estimate
 from ragkit.index.faiss_index import FaissIndex
 from ragkit.index.vector_index import Ids
+from ragkit.training.compression.timing import medians
 
 K = 10
 TIMED = 200
@@ -109,7 +109,11 @@ def measure(
     found = [engine.search(vectors, K)[1] for engine, vectors in zip(engines, asked, strict=True)]
     wanted = found[0].tolist() if relevant is None else relevant
     recalls = [recalls_of(rows.tolist(), wanted) for rows in found]
-    seconds = _medians(engines, asked)
+    searches = [
+        lambda n, engine=engine, vectors=vectors: engine.search(vectors[n : n + 1], K)
+        for engine, vectors in zip(engines, asked, strict=True)
+    ]
+    seconds = medians(searches, min(TIMED, len(questions)))
     return [
         Measured(
             way,
@@ -123,16 +127,6 @@ def measure(
         )
         for i, way in enumerate(ways)
     ]
-
-
-def _medians(engines: Sequence[FaissIndex], asked: Sequence[Vectors]) -> list[float]:
-    times: list[list[float]] = [[] for _ in engines]
-    for number in range(min(TIMED, len(asked[0]))):
-        for engine, vectors, spent in zip(engines, asked, times, strict=True):
-            began = time.perf_counter()
-            engine.search(vectors[number : number + 1], K)
-            spent.append(time.perf_counter() - began)
-    return [float(np.median(spent)) for spent in times]
 
 
 def _size(engine: FaissIndex) -> int:
