@@ -68,9 +68,8 @@ def adapt(
         stages = Stages(bars)
 
         def on_event(event: dict[str, Any]) -> None:
-            if event["event"] == "step":
-                stages.show("adapting", event["step"], event["total"], "steps", f"loss {event['loss']:.3f}")
-            elif event["event"] == "measured":
+            stages.step("adapting", event)
+            if event["event"] == "measured":
                 note(f"{event['when']}: RR@10 {event['RR@10']:.3f}")
 
         report = adapt_index(path, out, settings, on_event)

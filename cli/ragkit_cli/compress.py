@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ragkit.evaluation.statistics import Comparison, Estimate
     from ragkit.index.stored import StoredIndex
     from ragkit.training.compression.indexes import Asked
-    from ragkit.training.compression.models import CompressionSettings, ModelRow
+    from ragkit.training.compression.models import ModelRow
     from ragkit.training.compression.ways import Measured
 
 ENGINES = ("sq8", "sq4", "pq", "rabitq")
@@ -82,22 +82,16 @@ def compress(
 
     Example: ragkit compress indexes/handbook --to sq8
     """
-    from ragkit.training.compression.models import CompressionSettings
-
-    settings: Any = partial(
-        CompressionSettings, keep=keep, steps=steps, batch=batch, learning_rate=learning_rate, seed=seed
-    )
+    training = {"keep": keep, "steps": steps, "batch": batch, "learning_rate": learning_rate, "seed": seed}
     path = index_path(what)
     if (path / "current.json").is_file():
-        if to in TOWERS:
-            _question_tower(path, settings(how=to), out, questions, split, json)
+        if to is not None and to in TOWERS:
+            _question_tower(path, to, training, out, questions, split, json)
         else:
             _index(path, to, out, size, questions, split, json)
     else:
         asked = None if questions is None else load_limited(str(questions), split, limit)
-        if (to or "int8") not in MODELS:
-            raise typer.BadParameter(f"a model takes {', '.join(MODELS)}", param_hint="--to")
-        _model(what, settings(how=to or "int8"), out, role, asked, texts, json)
+        _model(what, to or "int8", training, out, role, asked, texts, json)
 
 
 def _index(
@@ -116,13 +110,8 @@ def _index(
     index = Index.open(path)
     with progress() as bars:
         stages = Stages(bars)
-
-        def on_event(event: dict[str, Any]) -> None:
-            if event["event"] == "step":
-                stages.show("learning", event["step"], event["total"], "steps", f"loss {event['loss']:.4f}")
-
         asked = _asked(index, data, split)
-        found = compared(index, asked, size, on_event=on_event)
+        found = compared(index, asked, size, on_event=partial(stages.step, "learning", digits=4))
         built = None
         if to is not None:
             chosen = _chosen(found, to)
@@ -167,7 +156,8 @@ def _judging(index: "StoredIndex", data: Path, split: str | None) -> tuple[str, 
 
 def _question_tower(
     path: Path,
-    settings: "CompressionSettings",
+    how: str,
+    training: dict[str, Any],
     out: Path | None,
     data: Path | None,
     split: str | None,
@@ -176,7 +166,7 @@ def _question_tower(
     if out is None:
         raise typer.BadParameter("name a folder for the encoder", param_hint="--out")
     from ragkit.retrieval.index import Index
-    from ragkit.training.compression.models import named
+    from ragkit.training.compression.models import CompressionSettings, named
     from ragkit.training.compression.question_tower import (
         JUDGED,
         compress_question_tower,
@@ -184,6 +174,7 @@ def _question_tower(
         stretches,
     )
 
+    settings = CompressionSettings(how=how, **training)  # type: ignore[arg-type]
     index = Index.open(path)
     if data is None:
         name, relevant = "stretches of its passages", None
@@ -191,12 +182,7 @@ def _question_tower(
     else:
         name, questions, relevant = _judging(index, data, split)
     with progress() as bars:
-        stages = Stages(bars)
-
-        def on_event(event: dict[str, Any]) -> None:
-            if event["event"] == "step":
-                stages.show("learning", event["step"], event["total"], "steps", f"loss {event['loss']:.4f}")
-
+        on_event = partial(Stages(bars).step, "learning", digits=4)
         model = compress_question_tower(index, out, settings, on_event=on_event)
         rows = measured(index, model, settings, questions, relevant)
     command = f"ragkit index adopt {path} {model}"
@@ -242,13 +228,16 @@ def _way(one: "Measured") -> dict[str, Any]:
 
 def _model(
     spec: str,
-    settings: "CompressionSettings",
+    how: str,
+    training: dict[str, Any],
     out: Path | None,
     role: str | None,
     questions: "QuestionSet | None",
     texts: str,
     json: bool,
 ) -> None:
+    if how not in MODELS:
+        raise typer.BadParameter(f"a model takes {', '.join(MODELS)}", param_hint="--to")
     if role is not None and role not in ROLES:
         raise typer.BadParameter(f"{role!r} is not one of {', '.join(ROLES)}", param_hint="--as")
     if out is None:
@@ -258,9 +247,10 @@ def _model(
     from ragkit.encoders.hub import model_folder
     from ragkit.evaluation.statistics import estimate
     from ragkit.training.compression.judging import judge_of
-    from ragkit.training.compression.models import compress_model, examples_of, named
+    from ragkit.training.compression.models import CompressionSettings, compress_model, examples_of, named
     from ragkit.training.compression.subject import PACKAGED, load_subject, role_of
 
+    settings = CompressionSettings(how=how, **training)  # type: ignore[arg-type]
     if role is None:
         if spec == PACKAGED:
             raise typer.BadParameter("packaged is four models: say which", param_hint="--as")
@@ -269,12 +259,7 @@ def _model(
     passages = (passage.text for document in read_documents([texts]) for passage in split(document))
     examples = examples_of(list(islice(passages, TEXTS)), seed=settings.seed)
     with progress() as bars:
-        stages = Stages(bars)
-
-        def on_event(event: dict[str, Any]) -> None:
-            if event["event"] == "step":
-                stages.show("training", event["step"], event["total"], "steps", f"loss {event['loss']:.4f}")
-
+        on_event = partial(Stages(bars).step, "training", digits=4)
         subject = load_subject(spec, role)  # type: ignore[arg-type]
         rows = compress_model(subject, out, settings, examples, on_event, judge)
     baseline = None if judge is None else judge.baseline()

@@ -128,6 +128,11 @@ class Stages:
         """Draws one stage from (done, total)."""
         return lambda done, total: self.show(stage, done, total, unit)
 
+    def step(self, stage: str, event: dict[str, Any], digits: int = 3) -> None:
+        """Draws a step of training, with its loss; other events of training are left aside."""
+        if event["event"] == "step":
+            self.show(stage, event["step"], event["total"], "steps", f"loss {event['loss']:.{digits}f}")
+
     def show(self, stage: str, done: int, total: int | None, unit: str, detail: str = "") -> None:
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(stage, total=total, rate="")

@@ -170,9 +170,8 @@ def run_training(
         stages = Stages(bars)
 
         def on_event(event: dict[str, Any]) -> None:
-            if event["event"] == "step":
-                stages.show("training", event["step"], event["total"], "steps", f"loss {event['loss']:.3f}")
-            elif event["event"] == "validate":
+            stages.step("training", event)
+            if event["event"] == "validate":
                 names = sorted(event.keys() - {"event", "step", "kept"})
                 note(f"step {event['step']}: {shown({name: event[name] for name in names})}")
             elif event["event"] == "data" and event.get("left out"):

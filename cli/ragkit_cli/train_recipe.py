@@ -1,5 +1,6 @@
 """`ragkit train NAME` for the recipes of the chapters: a command each, made when it is asked for."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,14 +65,7 @@ def _command(recipe: "ChapterRecipe") -> Any:
         folder = out or Path("runs") / recipe.name
         experiment = _experiment(recipe).with_settings(_pairs(set_ or [])).with_seed(seed)
         with progress() as bars:
-            stages = Stages(bars)
-
-            def on_event(event: dict[str, Any]) -> None:
-                if event["event"] == "step":
-                    detail = f"loss {event['loss']:.3f}"
-                    stages.show("training", event["step"], event["total"], "steps", detail)
-
-            scores = experiment.run(folder, on_event)
+            scores = experiment.run(folder, partial(Stages(bars).step, "training"))
         if json:
             print_json({"out": str(folder), "seed": seed, "scores": scores})
             return

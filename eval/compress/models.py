@@ -35,6 +35,7 @@ from ragkit.training.compression.models import (
     named,
 )
 from ragkit.training.compression.subject import Example, load_subject
+from ragkit.training.compression.timing import in_turn
 from ragkit.training.compression.ways import recalls_of
 
 K = 10
@@ -143,12 +144,8 @@ def rows(
 ) -> list[dict[str, Any]]:
     vectors = [model.encoder.encode_questions(texts) for model in models]
     found = [recalls(asked, passages, relevant) for asked in vectors]
-    seconds: list[list[float]] = [[] for _ in models]
-    for text in texts[:TIMED]:
-        for model, spent in zip(models, seconds, strict=True):
-            began = time.process_time()
-            model.encoder.encode_questions([text])
-            spent.append(time.process_time() - began)
+    asking = [lambda n, model=model: model.encoder.encode_questions([texts[n]]) for model in models]
+    seconds = in_turn(asking, min(TIMED, len(texts)), CLOCK)
     medians = [float(np.median(spent)) for spent in seconds]
     return [
         {

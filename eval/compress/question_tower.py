@@ -37,6 +37,7 @@ from ragkit.retrieval.index import Index, Mode
 from ragkit.training.compression.models import CompressionSettings, How, compress_only, examples_of, named
 from ragkit.training.compression.question_tower import question_tower
 from ragkit.training.compression.subject import Example
+from ragkit.training.compression.timing import in_turn
 
 SAMPLE = 1000
 """Questions a set."""
@@ -114,13 +115,11 @@ def times(trained: dict[str, Path], questions: list[str]) -> dict[str, Any]:
     for encoder in encoders.values():
         assert isinstance(encoder, SentenceEncoder)
         encoder.threads = 1
-    seconds: dict[str, list[float]] = {name: [] for name in encoders}
-    for question in questions[: WARM_UP + TIMED]:
-        for name, encoder in encoders.items():
-            began = time.process_time()
-            encoder.encode_questions([question])
-            seconds[name].append(time.process_time() - began)
-    counted = {name: spent[WARM_UP:] for name, spent in seconds.items()}
+    asking = [
+        lambda n, encoder=encoder: encoder.encode_questions([questions[n]]) for encoder in encoders.values()
+    ]
+    seconds = in_turn(asking, min(WARM_UP + TIMED, len(questions)), time.process_time)
+    counted = {name: spent[WARM_UP:] for name, spent in zip(encoders, seconds, strict=True)}
     return {
         name: {"p50_ms": 1000 * statistics.median(spent), "faster": vars(ratio(counted[AS_IT_WAS], spent))}
         for name, spent in counted.items()

@@ -41,6 +41,7 @@ from ragkit.encoders.sentence import SentenceEncoder, passage_text
 from ragkit.encoders.towers import tower
 from ragkit.retrieval.index import Index, Mode
 from ragkit.runtime.quiet import quiet
+from ragkit.training.compression.subject import weights_of
 
 WARM_UP = 80
 """Questions that are not counted: by then ragkit has compiled its graphs for short texts."""
@@ -58,7 +59,7 @@ def opened(path: Path, like: Index) -> Index:
 
 def weights(index: Index) -> int:
     assert isinstance(index.encoder, SentenceEncoder)
-    return sum(parameter.numel() for parameter in tower(index.encoder.model, "query").parameters())
+    return weights_of(tower(index.encoder.model, "query"))
 
 
 def candidates(indexes: list[Index], k: int) -> dict[str, Search]:

@@ -32,7 +32,7 @@ from ragkit.training.compression.models import (
     examples_of,
     named,
 )
-from ragkit.training.compression.subject import Example, Subject
+from ragkit.training.compression.subject import Example, Subject, weights_of
 from ragkit.training.compression.timing import medians
 from ragkit.training.compression.ways import K, recalls_of
 from ragkit.training.recipe import OnEvent
@@ -143,7 +143,7 @@ def measured(
     return [
         ModelRow(
             name,
-            sum(4 * p.numel() for p in tower(encoders[i].model, "query").parameters()),
+            4 * weights_of(tower(encoders[i].model, "query")),
             estimate((vectors[i] * vectors[0]).sum(axis=1).astype(float) / (lengths[i] * lengths[0])),
             seconds[i],
             estimate(recalls[i]),

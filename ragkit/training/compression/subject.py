@@ -55,10 +55,8 @@ class Subject:
 
     @property
     def bytes(self) -> int:
-        """Of the weights, in float32; those that are tied once."""
-        return sum(
-            4 * tensor.numel() for tensor in {t.data_ptr(): t for t in self.network.parameters()}.values()
-        )
+        """Of the weights, in float32."""
+        return 4 * weights_of(self.network)
 
     def answers(self, examples: Sequence[Example]) -> list[Tokens]:
         """What a generator writes, the likeliest token each time; of the other models, nothing."""
@@ -143,6 +141,11 @@ class Subject:
     def again(self, out: Path) -> "Subject":
         """What was saved, loaded as a user loads it."""
         return load_subject(str(out), self.role)
+
+
+def weights_of(network: nn.Module) -> int:
+    """How many it has; those that are tied once."""
+    return sum(tensor.numel() for tensor in {t.data_ptr(): t for t in network.parameters()}.values())
 
 
 def _asked(examples: Sequence[Example]) -> tuple[list[str], list[Passage]]:

@@ -6,12 +6,21 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 
-def medians(candidates: Sequence[Callable[[int], object]], count: int) -> list[float]:
-    """Median seconds of each candidate, called with 0 .. `count` - 1."""
+def in_turn(
+    candidates: Sequence[Callable[[int], object]],
+    count: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[list[float]]:
+    """Seconds of each candidate, called with 0 .. `count` - 1."""
     seconds: list[list[float]] = [[] for _ in candidates]
     for number in range(count):
         for run, spent in zip(candidates, seconds, strict=True):
-            began = time.perf_counter()
+            began = clock()
             run(number)
-            spent.append(time.perf_counter() - began)
-    return [float(np.median(spent)) for spent in seconds]
+            spent.append(clock() - began)
+    return seconds
+
+
+def medians(candidates: Sequence[Callable[[int], object]], count: int) -> list[float]:
+    """Median seconds of each candidate, see `in_turn`."""
+    return [float(np.median(spent)) for spent in in_turn(candidates, count)]
